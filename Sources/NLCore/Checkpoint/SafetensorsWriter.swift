@@ -1,0 +1,161 @@
+public import struct Foundation.Data
+public import struct Foundation.URL
+
+/// Collects named tensors and writes them as one safetensors file.
+///
+/// The order of the file is the order of the calls, and equal input gives equal bytes. Values are kept as they are
+/// given and converted piece by piece while writing, so a bf16 checkpoint of a model does not need its size twice.
+///
+/// ```swift
+/// var writer = SafetensorsWriter(metadata: ["format": "pt"])
+/// try writer.add("embed.weight", shape: [vocabulary, width], as: .bfloat16, floats: weights)
+/// try writer.write(to: url)
+/// ```
+public struct SafetensorsWriter {
+    private enum Values {
+        case floats([Float])
+        case integers([Int64])
+    }
+
+    private struct Entry {
+        let name: String
+        let dataType: TensorDataType
+        let shape: [Int]
+        let values: Values
+    }
+
+    /// Free-form strings for the header (`__metadata__`), written in the order of their keys.
+    public var metadata: [String: String]
+    private var entries: [Entry] = []
+    private var names: Set<String> = []
+
+    /// An empty file with the given metadata.
+    public init(metadata: [String: String] = [:]) {
+        self.metadata = metadata
+    }
+
+    /// Adds a floating-point tensor, `floats` in row-major order.
+    ///
+    /// - Parameter dataType: `.float32`, `.bfloat16` or `.float16`; the narrow ones round to nearest, ties to even.
+    /// - Throws: ``SafetensorsError`` for a name already used or reserved, a shape of another size than `floats`, or
+    ///   another type.
+    public mutating func add(
+        _ name: String, shape: [Int], as dataType: TensorDataType = .float32, floats: [Float]
+    ) throws(SafetensorsError) {
+        guard [.float32, .bfloat16, .float16].contains(dataType) else {
+            throw Self.error(name, .unsupportedConversion(from: dataType, to: "floats"))
+        }
+        try add(Entry(name: name, dataType: dataType, shape: shape, values: .floats(floats)), count: floats.count)
+    }
+
+    /// Adds an I64 tensor, `integers` in row-major order.
+    ///
+    /// - Throws: ``SafetensorsError`` for a name already used or reserved, or a shape of another size.
+    public mutating func add(_ name: String, shape: [Int], integers: [Int64]) throws(SafetensorsError) {
+        try add(Entry(name: name, dataType: .int64, shape: shape, values: .integers(integers)), count: integers.count)
+    }
+
+    private mutating func add(_ entry: Entry, count: Int) throws(SafetensorsError) {
+        guard entry.name != SafetensorsHeader.metadataKey else {
+            throw Self.error(entry.name, .malformedTensor("the name is reserved for metadata"))
+        }
+        guard entry.shape.allSatisfy({ $0 >= 0 }),
+            let byteCount = byteCount(shape: entry.shape, dataType: entry.dataType)
+        else {
+            throw Self.error(entry.name, .malformedTensor("\(entry.shape) is not a shape"))
+        }
+        guard byteCount == count * entry.dataType.size else {
+            throw Self.error(entry.name, .wrongCount(expected: byteCount / entry.dataType.size, actual: count))
+        }
+        guard names.insert(entry.name).inserted else {
+            throw Self.error(entry.name, .malformedTensor("it was added before"))
+        }
+        entries.append(entry)
+    }
+
+    /// Writes the file in place of whatever `url` names: a temporary file beside it, synced, renamed over it, the
+    /// directory synced. A crash leaves the old file or the new one, never a part.
+    ///
+    /// - Throws: ``SafetensorsError`` with the system's reason; `url` is then untouched, except when only the last
+    ///   step, syncing the directory, failed.
+    public func write(to url: URL) throws(SafetensorsError) {
+        do throws(SystemError) {
+            let file = try AtomicFile(replacing: url.path)
+            try emit { bytes throws(SystemError) in try file.write(bytes) }
+            try file.commit()
+        } catch {
+            throw SafetensorsError(
+                source: url.path, tensor: nil, reason: .system(operation: error.operation, code: error.code))
+        }
+    }
+
+    /// The whole file in memory.
+    public func data() -> Data {
+        var data = Data()
+        emit { data.append(contentsOf: $0) }
+        return data
+    }
+
+    private static func error(_ name: String, _ reason: SafetensorsError.Reason) -> SafetensorsError {
+        SafetensorsError(source: "new file", tensor: name, reason: reason)
+    }
+
+    private func emit<Failure: Error>(_ write: (UnsafeRawBufferPointer) throws(Failure) -> Void) throws(Failure) {
+        try Self.withBytes(of: header(), write)
+        for entry in entries {
+            switch (entry.values, entry.dataType) {
+            case (.integers(let values), _): try Self.emit(values, write) { $0.littleEndian }
+            case (.floats(let values), .bfloat16): try Self.emit(values, write) { bfloat16Bits($0).littleEndian }
+            case (.floats(let values), .float16): try Self.emit(values, write) { Float16($0).bitPattern.littleEndian }
+            case (.floats(let values), _): try Self.emit(values, write) { $0.bitPattern.littleEndian }
+            }
+        }
+    }
+
+    /// Converts and writes in pieces of at most 2 MiB.
+    private static func emit<Value, Raw: FixedWidthInteger, Failure: Error>(
+        _ values: [Value], _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void, _ raw: (Value) -> Raw
+    ) throws(Failure) {
+        let pieceCount = 1 << 18
+        for start in stride(from: 0, to: values.count, by: pieceCount) {
+            let piece = values[start..<min(start + pieceCount, values.count)].map(raw)
+            try withBytes(of: piece, write)
+        }
+    }
+
+    private static func withBytes<Element, Failure: Error>(
+        of elements: [Element], _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        try elements.withUnsafeBufferPointer { buffer throws(Failure) in try body(UnsafeRawBufferPointer(buffer)) }
+    }
+
+    /// Length and JSON, padded with spaces so that the data begins on a multiple of 8 bytes.
+    private func header() -> [UInt8] {
+        var json = Array("{".utf8)
+        if !metadata.isEmpty {
+            appendJSONString(SafetensorsHeader.metadataKey, to: &json)
+            json += ":{".utf8
+            for (index, (key, value)) in metadata.sorted(by: { $0.key < $1.key }).enumerated() {
+                if index > 0 { json += ",".utf8 }
+                appendJSONString(key, to: &json)
+                json += ":".utf8
+                appendJSONString(value, to: &json)
+            }
+            json += "}".utf8
+        }
+        var offset = 0
+        for (index, entry) in entries.enumerated() {
+            if index > 0 || !metadata.isEmpty { json += ",".utf8 }
+            appendJSONString(entry.name, to: &json)
+            let end = offset + (byteCount(shape: entry.shape, dataType: entry.dataType) ?? 0)
+            let shape = entry.shape.map(String.init).joined(separator: ",")
+            json +=
+                ":{\"dtype\":\"\(entry.dataType.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
+                .utf8
+            offset = end
+        }
+        json += "}".utf8
+        while json.count % 8 != 0 { json.append(UInt8(ascii: " ")) }
+        return withUnsafeBytes(of: UInt64(json.count).littleEndian, Array.init) + json
+    }
+}

@@ -1,0 +1,218 @@
+import Foundation
+
+/// The geometry of a Hope model, as `config.json` states it (keys follow Hugging Face where one exists).
+public struct HopeConfiguration: Sendable, Hashable, Codable {
+    /// One level of the Continuum Memory System, in the order of the links: the fastest first.
+    public struct Level: Sendable, Hashable, Codable {
+        /// What the level is called in the API.
+        public var name: String
+        /// Hidden width of the level's link, in units of the model width.
+        public var hiddenMultiple: Int
+        /// C⁽ˡ⁾: tokens between two updates of the level.
+        public var chunkSize: Int
+        /// Which optimizer updates the level; nil takes the default.
+        public var optimizer: String?
+        /// The optimizer's learning rate; nil takes the level's default.
+        public var learningRate: Double?
+        /// Which tensors the level adapts: `cms`, `initial_states`, or patterns of tensor names; nil takes the default.
+        public var adapts: [String]?
+
+        /// A level of the given name, width and chunk size.
+        public init(
+            name: String, hiddenMultiple: Int, chunkSize: Int, optimizer: String? = nil, learningRate: Double? = nil,
+            adapts: [String]? = nil
+        ) {
+            self.name = name
+            self.hiddenMultiple = hiddenMultiple
+            self.chunkSize = chunkSize
+            self.optimizer = optimizer
+            self.learningRate = learningRate
+            self.adapts = adapts
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case name, optimizer, adapts
+            case hiddenMultiple = "hidden_multiple"
+            case chunkSize = "chunk_size"
+            case learningRate = "learning_rate"
+        }
+    }
+
+    /// Always `hope`.
+    public var modelType = "hope"
+    /// V.
+    public var vocabularySize: Int
+    /// D.
+    public var width: Int
+    /// L.
+    public var layers: Int
+    /// H.
+    public var heads: Int
+    /// ε of the norms; only 1e-6 is supported.
+    public var normEpsilon = 1e-6
+    /// Only `self_modifying_titans` is supported.
+    public var mixer = "self_modifying_titans"
+    /// m in units of d.
+    public var memoryHiddenMultiple = 1
+    /// C: tokens between two writes of the main memory.
+    public var chunkSize = 16
+    /// C_p: tokens between two writes of the key, value, step-size and retention memories; a multiple of C.
+    public var projectionChunkSize = 64
+    /// Taps of the causal convolution.
+    public var convolutionWindow = 4
+    /// η_max.
+    public var stepSizeMaximum = 0.1
+    /// ρ: no Δ is longer at a chunk's end.
+    public var memoryRadius = 2.0
+    /// Only `sequential` is supported.
+    public var cmsWiring = "sequential"
+    /// The CMS levels, fastest first.
+    public var levels: [Level]
+    /// The output head is the embedding; only true is supported.
+    public var tiesEmbeddings = true
+    /// What is switched off (NL Table 6): `delta`, `retain`, and the memories that don't adapt: `key`, `value`,
+    /// `step_size`, `retention`.
+    public var ablations: [String] = []
+    /// The token that begins a text.
+    public var bosTokenID = 0
+    /// The token that ends one.
+    public var eosTokenID = 1
+    /// How the weights are stored.
+    public var storageType = "bfloat16"
+
+    /// d = D/H.
+    public var headWidth: Int { width / heads }
+    /// m.
+    public var memoryHiddenWidth: Int { headWidth * memoryHiddenMultiple }
+    /// Whether the −η W κ κᵀ term of DGD is in force.
+    public var usesDelta: Bool { !ablations.contains("delta") }
+    /// Whether retention is in force; otherwise α = 1.
+    public var retains: Bool { !ablations.contains("retain") }
+    /// The memories besides `main` that adapt in context.
+    public var adaptiveMemories: [MemoryKind] {
+        MemoryKind.projections.filter { !ablations.contains($0.rawValue) }
+    }
+
+    /// A geometry with the defaults of the shipped model where nothing is said.
+    public init(vocabularySize: Int, width: Int, layers: Int, heads: Int, levels: [Level]) {
+        self.vocabularySize = vocabularySize
+        self.width = width
+        self.layers = layers
+        self.heads = heads
+        self.levels = levels
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case mixer, ablations
+        case modelType = "model_type"
+        case vocabularySize = "vocab_size"
+        case width = "hidden_size"
+        case layers = "num_hidden_layers"
+        case heads = "num_attention_heads"
+        case normEpsilon = "rms_norm_eps"
+        case memoryHiddenMultiple = "memory_hidden_multiple"
+        case chunkSize = "chunk_size"
+        case projectionChunkSize = "projection_chunk_size"
+        case convolutionWindow = "conv_window"
+        case stepSizeMaximum = "step_size_max"
+        case memoryRadius = "memory_radius"
+        case cmsWiring = "cms_wiring"
+        case levels = "cms_levels"
+        case tiesEmbeddings = "tie_word_embeddings"
+        case bosTokenID = "bos_token_id"
+        case eosTokenID = "eos_token_id"
+        case storageType = "torch_dtype"
+    }
+
+    /// Reads `config.json`; keys that are missing take their defaults, where there is one.
+    public init(from decoder: any Decoder) throws {
+        let c = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            vocabularySize: try c.decode(Int.self, forKey: .vocabularySize),
+            width: try c.decode(Int.self, forKey: .width), layers: try c.decode(Int.self, forKey: .layers),
+            heads: try c.decode(Int.self, forKey: .heads), levels: try c.decode([Level].self, forKey: .levels))
+        func read<T: Decodable>(_ key: CodingKeys, into value: inout T) throws {
+            if let found = try c.decodeIfPresent(T.self, forKey: key) { value = found }
+        }
+        modelType = try c.decode(String.self, forKey: .modelType)
+        try read(.normEpsilon, into: &normEpsilon)
+        try read(.mixer, into: &mixer)
+        try read(.memoryHiddenMultiple, into: &memoryHiddenMultiple)
+        try read(.chunkSize, into: &chunkSize)
+        try read(.projectionChunkSize, into: &projectionChunkSize)
+        try read(.convolutionWindow, into: &convolutionWindow)
+        try read(.stepSizeMaximum, into: &stepSizeMaximum)
+        try read(.memoryRadius, into: &memoryRadius)
+        try read(.cmsWiring, into: &cmsWiring)
+        try read(.tiesEmbeddings, into: &tiesEmbeddings)
+        try read(.ablations, into: &ablations)
+        try read(.bosTokenID, into: &bosTokenID)
+        try read(.eosTokenID, into: &eosTokenID)
+        try read(.storageType, into: &storageType)
+    }
+
+    /// Checks that the numbers fit together and name nothing that is not there.
+    ///
+    /// - Throws: ``ConfigurationError`` with the key, what it says and what is accepted.
+    public func validate() throws(ConfigurationError) {
+        func check(_ holds: Bool, _ key: CodingKeys, _ message: String) throws(ConfigurationError) {
+            if !holds { throw ConfigurationError(key: key.rawValue, message: message) }
+        }
+        try check(modelType == "hope", .modelType, "is \"\(modelType)\"; only \"hope\" is supported")
+        try check(mixer == "self_modifying_titans", .mixer, "is \"\(mixer)\"; only \"self_modifying_titans\" is supported")
+        try check(cmsWiring == "sequential", .cmsWiring, "is \"\(cmsWiring)\"; only \"sequential\" is supported")
+        try check(tiesEmbeddings, .tiesEmbeddings, "is false; the output head of a Hope model is its embedding")
+        try check(normEpsilon == 1e-6, .normEpsilon, "is \(normEpsilon); only 1e-6 is supported")
+        try check((2...1 << 20).contains(vocabularySize), .vocabularySize, "is \(vocabularySize); 2 to 1048576 is accepted")
+        try check((1...1 << 14).contains(width), .width, "is \(width); 1 to 16384 is accepted")
+        try check((1...256).contains(layers), .layers, "is \(layers); 1 to 256 is accepted")
+        try check(heads >= 1 && width % heads == 0, .heads, "is \(heads); it must divide hidden_size, \(width)")
+        try check((1...8).contains(memoryHiddenMultiple), .memoryHiddenMultiple, "is \(memoryHiddenMultiple); 1 to 8 is accepted")
+        try check((1...1024).contains(chunkSize), .chunkSize, "is \(chunkSize); 1 to 1024 is accepted")
+        try check(
+            (chunkSize...4096).contains(projectionChunkSize) && projectionChunkSize % chunkSize == 0,
+            .projectionChunkSize, "is \(projectionChunkSize); a multiple of chunk_size, \(chunkSize), up to 4096 is accepted")
+        try check((1...16).contains(convolutionWindow), .convolutionWindow, "is \(convolutionWindow); 1 to 16 is accepted")
+        try check(stepSizeMaximum > 0 && stepSizeMaximum <= 1, .stepSizeMaximum, "is \(stepSizeMaximum); above 0 and up to 1 is accepted")
+        try check(memoryRadius > 0 && memoryRadius.isFinite, .memoryRadius, "is \(memoryRadius); a positive number is accepted")
+        for level in levels {
+            try check((1...64).contains(level.hiddenMultiple), .levels, "level \"\(level.name)\": hidden_multiple is \(level.hiddenMultiple); 1 to 64 is accepted")
+            try check(level.chunkSize >= 1, .levels, "level \"\(level.name)\": chunk_size is \(level.chunkSize); at least 1 is accepted")
+        }
+        try check(Set(levels.map(\.name)).count == levels.count, .levels, "names a level twice: \(levels.map(\.name))")
+        let known = ["delta", "retain"] + MemoryKind.projections.map(\.rawValue)
+        for ablation in ablations {
+            try check(known.contains(ablation), .ablations, "names \"\(ablation)\"; known are \(known)")
+        }
+        for (id, key) in [(bosTokenID, CodingKeys.bosTokenID), (eosTokenID, .eosTokenID)] {
+            try check((0..<vocabularySize).contains(id), key, "is \(id), outside the vocabulary of \(vocabularySize)")
+        }
+    }
+}
+
+/// The five memories of self-modifying Titans (NL §8.1); raw values are the names in a checkpoint.
+public enum MemoryKind: String, Sendable, CaseIterable, Hashable {
+    case key, value
+    case stepSize = "step_size"
+    case retention, main
+
+    /// The four that are written once every projection chunk.
+    public static let projections: [MemoryKind] = [.key, .value, .stepSize, .retention]
+}
+
+/// A configuration that can't be used.
+public struct ConfigurationError: Error, Sendable, CustomStringConvertible {
+    /// The key at fault, as written in the file.
+    public let key: String
+    /// What it says and what is accepted.
+    public let message: String
+
+    /// An error about one key.
+    public init(key: String, message: String) {
+        self.key = key
+        self.message = message
+    }
+
+    /// `config.json: "key" is …`.
+    public var description: String { "config.json: \"\(key)\" \(message)" }
+}

@@ -1,0 +1,39 @@
+import Glibc
+
+extension ParameterSet where S == Float {
+    /// Fresh parameters, distributed as spec §2 ("Initial values") says, drawn in checkpoint order from one seed.
+    public static func initial(_ configuration: HopeConfiguration, seed: UInt64) -> ParameterSet<Float> {
+        var random = SeededRandom(seed: seed)
+        var set = ParameterSet<Float>()
+        let (width, layers) = (Double(configuration.width), Double(configuration.layers))
+        let head = Double(configuration.headWidth)
+        func normal(_ shape: Shape, _ deviation: Double) -> Tensor<Float> {
+            Tensor((0..<shape.count).map { _ in Float(random.nextNormal() * deviation) }, shape: shape)
+        }
+        _ = HopeParameters<Void>(configuration) { name, shape in
+            switch name.split(separator: ".").last.map(String.init) ?? name {
+            case "embedding": set[name] = normal(shape, 0.02)
+            case "gain", "head_gain": set[name] = Tensor(repeating: 1, shape: shape)
+            case "conv":
+                let filter = normal(shape, 0.2)
+                for c in 0..<shape[0] { filter.pointer[c * shape[1] + shape[1] - 1] += 1 }
+                set[name] = filter
+            case "output_projection": set[name] = normal(shape, (1 / (2 * layers * width)).squareRoot())
+            case "step_size_readout", "retention_readout": set[name] = .zeros(shape)
+            case "step_size_bias": set[name] = Tensor(repeating: -1, shape: shape)
+            case "retention_bias": set[name] = Tensor(repeating: 5, shape: shape)
+            case "up": set[name] = normal(shape, (1 / width).squareRoot())
+            case "down": set[name] = normal(shape, (1 / (2 * layers * Double(shape[1]))).squareRoot())
+            default:
+                if name.contains(".w1.") {
+                    set[name] = normal(shape, 0.02)
+                } else if name.contains(".w2.") {
+                    set[name] = normal(shape, (1 / head).squareRoot())
+                } else {
+                    set[name] = normal(shape, (1 / width).squareRoot())
+                }
+            }
+        }
+        return set
+    }
+}

@@ -1,0 +1,116 @@
+/// A dense row-major array of numbers with a shape.
+///
+/// A tensor is immutable once it has been handed on: kernels fill a fresh one through `pointer` before anyone else
+/// sees it. Copies and reshapes share the storage. The exceptions are the optimizers, which own their tensors and
+/// step them in place (``ParameterSet``).
+public struct Tensor<S: TensorScalar>: Sendable {
+    /// Axis lengths, outermost first.
+    public let shape: Shape
+    let storage: TensorStorage<S>
+
+    /// A tensor with undefined content (NaN in debug builds), for a kernel to fill.
+    init(uninitialized shape: Shape) {
+        self.shape = shape
+        storage = TensorStorage(count: shape.count)
+        #if DEBUG
+        storage.pointer.update(repeating: .nan, count: shape.count)
+        #endif
+    }
+
+    private init(shape: Shape, storage: TensorStorage<S>) {
+        self.shape = shape
+        self.storage = storage
+    }
+
+    /// A tensor holding `elements` in row-major order.
+    ///
+    /// - Precondition: as many elements as the shape says.
+    public init(_ elements: [S], shape: Shape) {
+        precondition(elements.count == shape.count, "\(elements.count) elements can't fill a tensor of shape \(shape)")
+        self.init(uninitialized: shape)
+        elements.withUnsafeBufferPointer { source in
+            if let base = source.baseAddress { storage.pointer.update(from: base, count: source.count) }
+        }
+    }
+
+    /// A tensor with every element equal to `value`.
+    public init(repeating value: S, shape: Shape) {
+        self.init(uninitialized: shape)
+        storage.pointer.update(repeating: value, count: shape.count)
+    }
+
+    /// A tensor of zeros.
+    public static func zeros(_ shape: Shape) -> Tensor { Tensor(repeating: 0, shape: shape) }
+
+    /// Number of elements.
+    public var count: Int { shape.count }
+
+    /// The elements in row-major order.
+    public var elements: [S] { Array(UnsafeBufferPointer(start: storage.pointer, count: count)) }
+
+    var pointer: UnsafeMutablePointer<S> { storage.pointer }
+
+    /// The same elements under another shape; shares the storage.
+    ///
+    /// - Precondition: the shapes hold as many elements.
+    public func reshaped(_ newShape: Shape) -> Tensor {
+        precondition(newShape.count == count, "can't see a tensor of shape \(shape) as \(newShape)")
+        return Tensor(shape: newShape, storage: storage)
+    }
+
+    /// A copy with its own storage.
+    public func copy() -> Tensor {
+        let result = Tensor(uninitialized: shape)
+        result.pointer.update(from: pointer, count: count)
+        return result
+    }
+
+    /// The elements converted to another scalar type.
+    public func converted<R: TensorScalar>(to _: R.Type = R.self) -> Tensor<R> {
+        let result = Tensor<R>(uninitialized: shape)
+        for i in 0..<count { result.pointer[i] = R(pointer[i]) }
+        return result
+    }
+
+    /// Calls `body` with the elements in row-major order.
+    public func withElements<R>(_ body: (UnsafeBufferPointer<S>) throws -> R) rethrows -> R {
+        try body(UnsafeBufferPointer(start: storage.pointer, count: count))
+    }
+
+    /// Whether no element is NaN or infinite.
+    public var isFinite: Bool {
+        // A NaN or an infinity survives multiplication by zero; a sum of zeros does not become one.
+        var sum: S = 0
+        for i in 0..<count { sum += pointer[i] * 0 }
+        return sum == 0
+    }
+
+    /// Σ x², accumulated in double precision by blocks so that long sums stay exact enough to compare.
+    public var squaredNorm: Double {
+        var total = 0.0
+        var start = 0
+        while start < count {
+            let length = Swift.min(4096, count - start)
+            total += Double(S.dot(length, pointer + start, pointer + start))
+            start += length
+        }
+        return total
+    }
+}
+
+/// The memory of a tensor.
+///
+/// `@unchecked Sendable`: written only by its creator before it is shared, or by the optimizer that owns it.
+final class TensorStorage<S: TensorScalar>: @unchecked Sendable {
+    let pointer: UnsafeMutablePointer<S>
+    private let count: Int
+
+    init(count: Int) {
+        self.count = count
+        pointer = BufferPool.take(bytes: count * MemoryLayout<S>.stride).bindMemory(to: S.self, capacity: count)
+    }
+
+    deinit {
+        BufferPool.giveBack(UnsafeMutableRawPointer(pointer), bytes: count * MemoryLayout<S>.stride)
+    }
+}

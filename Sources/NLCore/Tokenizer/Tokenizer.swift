@@ -1,0 +1,203 @@
+import Synchronization
+
+/// A byte-level byte-pair tokenizer, read from Hugging Face's `tokenizer.json`.
+///
+/// Any text can be encoded and comes back unchanged (up to the file's normaliser). The ids are those of the Python
+/// library `tokenizers` for the same file; a file that asks for something else is refused, never approximated.
+/// Safe to share: encoding on several threads at once takes no lock for longer than a pointer swap.
+///
+/// ```swift
+/// let tokenizer = try Tokenizer(contentsOf: directory.appending(path: "tokenizer.json"))
+/// let ids = tokenizer.encode("Once upon a time")
+/// tokenizer.decode(ids, skipSpecialTokens: true)  // "Once upon a time"
+/// ```
+public final class Tokenizer: Sendable {
+    /// Rows that an embedding of these tokens needs: the largest id, plus one.
+    public let vocabularySize: Int
+
+    private let merges: MergeTable
+    private let byteIDs: [UInt32]
+    private let normalizesNFC: Bool
+    private let preTokenizer: PreTokenizer
+    private let template: TokenizerFile.Template
+    private let addedTokens: AddedTokenMatcher
+    private let normalizedAddedTokens: AddedTokenMatcher
+    private let specialIDs: Set<Int>
+    private let contents: [String?]
+    private let byteRanges: [Range<Int>]
+    private let vocabularyBytes: [UInt8]
+    private let ids: [[UInt8]: Int]
+    /// Merging space and remembered words, taken by one call at a time; a call that finds none makes its own.
+    private let workspace = Mutex<Workspace?>(nil)
+
+    private struct Workspace: Sendable {
+        var merger = PieceMerger()
+        var cache = WordCache()
+    }
+
+    init(_ file: TokenizerFile) {
+        vocabularySize = file.contents.count
+        merges = MergeTable(file.merges)
+        byteIDs = file.byteIDs
+        normalizesNFC = file.normalizesNFC
+        preTokenizer = file.preTokenizer
+        template = file.template
+        contents = file.contents
+        specialIDs = Set(file.addedTokens.lazy.filter(\.isSpecial).map(\.id))
+
+        var asGiven = AddedTokenMatcher()
+        var normalized = AddedTokenMatcher()
+        // Special tokens first: the reference gives them precedence where two tokens have one pattern.
+        for token in file.addedTokens.filter(\.isSpecial) + file.addedTokens.filter({ !$0.isSpecial }) {
+            if token.isNormalized {
+                let pattern = file.normalizesNFC ? normalizedNFC(token.content) : token.content
+                normalized.insert(token, pattern: Array(pattern.utf8))
+            } else {
+                asGiven.insert(token, pattern: Array(token.content.utf8))
+            }
+        }
+        addedTokens = asGiven
+        normalizedAddedTokens = normalized
+
+        var ids: [[UInt8]: Int] = [:]
+        ids.reserveCapacity(file.contents.count)
+        var ranges: [Range<Int>] = []
+        var bytes: [UInt8] = []
+        for (id, content) in file.contents.enumerated() {
+            let start = bytes.count
+            if let content {
+                ids[Array(content.utf8)] = id
+                bytes += ByteAlphabet.bytes(of: content)
+            }
+            ranges.append(start..<bytes.count)
+        }
+        self.ids = ids
+        byteRanges = ranges
+        vocabularyBytes = bytes
+    }
+
+    // MARK: - Vocabulary
+
+    /// The id of the token written `content` in the file, such as `<|endoftext|>` or, in the byte alphabet, `\u{120}the`.
+    public func id(of content: String) -> Int? {
+        ids[Array(content.utf8)]
+    }
+
+    /// The token as the file writes it, or nil if no token has this id.
+    public func token(of id: Int) -> String? {
+        contents.indices.contains(id) ? contents[id] : nil
+    }
+
+    /// Whether the file marks the token as special: a sign to the model rather than text.
+    public func isSpecial(_ id: Int) -> Bool {
+        specialIDs.contains(id)
+    }
+
+    /// The bytes a token decodes to, not always whole characters; none if no token has this id.
+    public func bytes(of id: Int) -> [UInt8] {
+        Array(byteSlice(of: id))
+    }
+
+    func byteSlice(of id: Int) -> ArraySlice<UInt8> {
+        byteRanges.indices.contains(id) ? vocabularyBytes[byteRanges[id]] : []
+    }
+
+    // MARK: - Encoding
+
+    /// The tokens of `text`.
+    ///
+    /// - Parameters:
+    ///   - addSpecialTokens: whether to add what the file's post-processor template puts around a text.
+    ///   - parseSpecialTokens: whether special tokens written in the text become their ids. Pass false for text from
+    ///     outside: `<|eos|>` in it is then seven characters, not the end of the sequence. Added tokens that are not
+    ///     special are matched either way.
+    public func encode(_ text: String, addSpecialTokens: Bool = false, parseSpecialTokens: Bool = true) -> [Int] {
+        var ids = addSpecialTokens ? template.prefix : []
+        ids.reserveCapacity(ids.count + text.utf8.count / 3)
+        var workspace = self.workspace.withLock { $0.take() } ?? Workspace()
+        encode(text.utf8.span, parseSpecialTokens: parseSpecialTokens, workspace: &workspace, into: &ids)
+        self.workspace.withLock { [workspace] in $0 = workspace }
+        if addSpecialTokens { ids += template.suffix }
+        return ids
+    }
+
+    /// The tokens of UTF-8 bytes. Invalid sequences are read as U+FFFD, as by `String(decoding:as:)`.
+    public func encode(
+        utf8 bytes: some Collection<UInt8>, addSpecialTokens: Bool = false, parseSpecialTokens: Bool = true
+    ) -> [Int] {
+        let text = String(decoding: bytes, as: UTF8.self)
+        return encode(text, addSpecialTokens: addSpecialTokens, parseSpecialTokens: parseSpecialTokens)
+    }
+
+    private func encode(
+        _ text: Span<UInt8>, parseSpecialTokens: Bool, workspace: inout Workspace, into ids: inout [Int]
+    ) {
+        for segment in addedTokens.segments(of: text, matchesSpecial: parseSpecialTokens) {
+            if let token = segment.token {
+                ids.append(token)
+                continue
+            }
+            let part = text.extracting(segment.range)
+            if normalizesNFC, mayChangeUnderNFC(part) {
+                let normalized = normalizedNFC(string(part))
+                encodeNormalized(normalized.utf8.span, parseSpecialTokens, workspace: &workspace, into: &ids)
+            } else {
+                encodeNormalized(part, parseSpecialTokens, workspace: &workspace, into: &ids)
+            }
+        }
+    }
+
+    private func encodeNormalized(
+        _ text: Span<UInt8>, _ parseSpecialTokens: Bool, workspace: inout Workspace, into ids: inout [Int]
+    ) {
+        if normalizedAddedTokens.isEmpty { return encodePlain(text, workspace: &workspace, into: &ids) }
+        for segment in normalizedAddedTokens.segments(of: text, matchesSpecial: parseSpecialTokens) {
+            if let token = segment.token {
+                ids.append(token)
+            } else {
+                encodePlain(text.extracting(segment.range), workspace: &workspace, into: &ids)
+            }
+        }
+    }
+
+    /// Text without added tokens: split, and merge each piece.
+    private func encodePlain(_ text: Span<UInt8>, workspace: inout Workspace, into ids: inout [Int]) {
+        if preTokenizer.addsPrefixSpace, text.count > 0, text[0] != UInt8(ascii: " ") {
+            let prefixed = " " + string(text)
+            return encodePieces(of: prefixed.utf8.span, workspace: &workspace, into: &ids)
+        }
+        encodePieces(of: text, workspace: &workspace, into: &ids)
+    }
+
+    private func encodePieces(of text: Span<UInt8>, workspace: inout Workspace, into ids: inout [Int]) {
+        var start = 0
+        while start < text.count {
+            let end = preTokenizer.pattern.pieceEnd(in: text, from: start)
+            let piece = text.extracting(start..<end)
+            start = end
+            let key = WordCache.Key(piece)
+            if let key, workspace.cache.append(key, to: &ids) { continue }
+            let firstNew = ids.count
+            workspace.merger.merge(piece, byteIDs: byteIDs, table: merges, into: &ids)
+            if let key { workspace.cache.store(key, ids[firstNew...]) }
+        }
+    }
+
+    // MARK: - Decoding
+
+    /// The text of `ids`; bytes that are not UTF-8 become U+FFFD, ids of no token are left out.
+    public func decode(_ ids: some Sequence<Int>, skipSpecialTokens: Bool) -> String {
+        String(decoding: decodeBytes(ids, skipSpecialTokens: skipSpecialTokens), as: UTF8.self)
+    }
+
+    /// The bytes of `ids`, not always whole characters; ids of no token are left out.
+    public func decodeBytes(_ ids: some Sequence<Int>, skipSpecialTokens: Bool) -> [UInt8] {
+        var result: [UInt8] = []
+        for id in ids where !(skipSpecialTokens && isSpecial(id)) { result += byteSlice(of: id) }
+        return result
+    }
+}
+
+private func string(_ text: Span<UInt8>) -> String {
+    text.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
+}

@@ -1,0 +1,28 @@
+/// The part of the configuration the engine needs; ``ServerConfiguration`` makes it.
+struct EngineConfiguration: Sendable, Equatable {
+    /// Which library multiplies matrices.
+    enum Backend: String, Sendable, CaseIterable { case auto, openblas, onednn }
+
+    var modelPath: String
+    var databasePath: String
+    var isReadOnly = false
+    /// Generations and scorings waiting for a place in the batch; more is ``EngineError/overloaded(queue:retryAfter:)``.
+    var maxQueue = 64
+    /// Learning jobs waiting.
+    var maxLearningQueue = 10_000
+    /// Sessions stored.
+    var maxSessions = 1_000
+    /// Generations decoded as one batch.
+    var maxConcurrent = 8
+    /// Compute threads shared by decoding and learning; 0: one per core.
+    var threads = 0
+    var backend = Backend.auto
+    /// Consolidate this long after the last consolidation if something was learned since; zero: never by schedule.
+    var consolidateEvery: Duration = .zero
+    /// Consolidate after this long without a request if something was learned; zero: never when idle.
+    var consolidateIdle: Duration = .zero
+    /// Highest relative rise of the anchors' loss that a consolidation may cost.
+    var anchorBound = 0.02
+    /// Longest document in UTF-8 bytes.
+    var maxDocumentBytes = 1 << 20
+}

@@ -1,0 +1,48 @@
+/// Every way the engine refuses or fails, in the caller's terms.
+///
+/// One middleware turns a case into a status and a body; the message says what was wrong and what to do.
+enum EngineError: Error, Sendable, Equatable {
+    /// What a request can name and the engine may not have.
+    enum Resource: String, Sendable {
+        case model, space, session, document, job, level, consolidation
+    }
+
+    /// What kind of storage trouble; the process goes on in every case.
+    enum StorageFailure: String, Sendable {
+        /// No space left; nothing was written. 507.
+        case diskFull = "disk_full"
+        /// The file or its directory cannot be written. 500.
+        case notWritable = "not_writable"
+        /// A checksum did not match. 500.
+        case damaged
+        /// Anything else SQLite reports. 500.
+        case other
+    }
+
+    /// 404: no such thing.
+    case notFound(Resource, id: String)
+    /// 409: the request contradicts what is already there. `code` is a stable `snake_case` word.
+    case conflict(code: String, message: String)
+    /// 409: another request holds this session.
+    case sessionInUse(id: String)
+    /// 403: the daemon runs with `--read-only`. `action` completes "cannot …", as in "create a session".
+    case readOnly(action: String)
+    /// 400: `parameter` is the wire name of the offending field.
+    case invalid(parameter: String, message: String)
+    /// 413: the input is longer than the daemon takes.
+    case tooLarge(parameter: String, message: String)
+    /// 429: a bounded queue is full.
+    case overloaded(queue: String, retryAfter: Duration)
+    /// 503: loading, draining, or stopped.
+    case unavailable(reason: String, retryAfter: Duration)
+    /// 507 when the disk is full, else 500.
+    case storage(StorageFailure, message: String)
+    /// 500: a loss, gradient or logit was not finite; the level is as it was.
+    case numerics(message: String)
+    /// The work was cancelled: by the caller going away, or by shutdown cutting it off.
+    case cancelled(reason: String)
+    /// Start only: the model directory is missing, incomplete or damaged.
+    case modelDirectory(path: String, message: String)
+    /// Start only: the database was written by another model.
+    case databaseOfAnotherModel(path: String, expected: String, found: String)
+}

@@ -1,0 +1,158 @@
+import Synchronization
+
+/// A bounded, cancellable stream with one producer and one consumer.
+///
+/// The producer may be a compute thread that must not suspend (``EventChannel/offer(_:)``) or a task
+/// (``EventChannel/send(_:)``). Nothing is ever dropped: a full buffer makes the producer wait or try later.
+struct EventStream<Element: Sendable>: AsyncSequence, Sendable {
+    /// Its end of life is the consumer's: stream and iterator gone means nobody will ever read.
+    fileprivate final class Consumer: Sendable {
+        let channel: EventChannel<Element>
+        init(_ channel: EventChannel<Element>) { self.channel = channel }
+        deinit { channel.abandon() }
+    }
+
+    fileprivate let consumer: Consumer
+
+    struct Iterator: AsyncIteratorProtocol {
+        fileprivate let consumer: Consumer
+
+        /// The next event; `nil` after the last. Throws what the producer failed with, or `CancellationError` when the
+        /// calling task is cancelled, which also tells the producer.
+        mutating func next() async throws -> Element? { try await consumer.channel.next() }
+    }
+
+    func makeAsyncIterator() -> Iterator { Iterator(consumer: consumer) }
+}
+
+/// The producer's end of an ``EventStream``.
+final class EventChannel<Element: Sendable>: Sendable {
+    /// What became of an offered event.
+    enum Offer: Sendable { case accepted, full, closed }
+
+    private struct State {
+        var buffer: [Element] = []
+        var reader: CheckedContinuation<Element?, any Error>?
+        var writer: CheckedContinuation<Void, Never>?
+        var end: Result<Void, any Error>?
+        var isAbandoned = false
+    }
+
+    private let capacity: Int
+    private let onDemand: @Sendable () -> Void
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - capacity: events held for a consumer that is behind.
+    ///   - onDemand: called, on the consumer's thread, when a full buffer has room again or the consumer is gone:
+    ///     the moment for a parked compute thread to look again. Must be quick.
+    init(capacity: Int = 16, onDemand: @escaping @Sendable () -> Void = {}) {
+        precondition(capacity > 0, "a channel needs room for one event, got \(capacity)")
+        self.capacity = capacity
+        self.onDemand = onDemand
+    }
+
+    /// Makes the consumer's end. Call once.
+    func makeStream() -> EventStream<Element> { EventStream(consumer: .init(self)) }
+
+    /// Whether the consumer is gone. Once true, stays true.
+    var isAbandoned: Bool { state.withLock { $0.isAbandoned } }
+
+    /// Whether an event offered now would be accepted (there is one producer, so the answer holds).
+    var hasRoom: Bool { state.withLock { !$0.isAbandoned && $0.end == nil && $0.buffer.count < capacity } }
+
+    /// Hands an event over without waiting.
+    func offer(_ element: Element) -> Offer {
+        let (answer, reader): (Offer, CheckedContinuation<Element?, any Error>?) = state.withLock { state in
+            guard !state.isAbandoned, state.end == nil else { return (.closed, nil) }
+            if let reader = state.reader {
+                state.reader = nil
+                return (.accepted, reader)
+            }
+            guard state.buffer.count < capacity else { return (.full, nil) }
+            state.buffer.append(element)
+            return (.accepted, nil)
+        }
+        reader?.resume(returning: element)
+        return answer
+    }
+
+    /// Hands an event over, waiting for room.
+    ///
+    /// - Throws: `CancellationError` when the consumer is gone or the channel has ended.
+    func send(_ element: Element) async throws {
+        while true {
+            switch offer(element) {
+            case .accepted: return
+            case .closed: throw CancellationError()
+            case .full:
+                await withCheckedContinuation { continuation in
+                    let waits = state.withLock { state in
+                        guard !state.isAbandoned, state.end == nil, state.buffer.count >= capacity else { return false }
+                        state.writer = continuation
+                        return true
+                    }
+                    if !waits { continuation.resume() }
+                }
+            }
+        }
+    }
+
+    /// Ends the stream after what is buffered. The first end counts.
+    func finish(throwing error: (any Error)? = nil) {
+        let (reader, writer) = state.withLock { state in
+            guard state.end == nil else {
+                return (nil, nil) as (CheckedContinuation<Element?, any Error>?, CheckedContinuation<Void, Never>?)
+            }
+            state.end = error.map { .failure($0) } ?? .success(())
+            defer { (state.reader, state.writer) = (nil, nil) }
+            return (state.reader, state.writer)
+        }
+        writer?.resume()
+        if let error { reader?.resume(throwing: error) } else { reader?.resume(returning: nil) }
+    }
+
+    fileprivate func next() async throws -> Element? {
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                enum Step {
+                    case wait, deliver(Result<Element?, any Error>, hadNoRoom: Bool, CheckedContinuation<Void, Never>?)
+                }
+                let step: Step = state.withLock { state in
+                    if state.isAbandoned { return .deliver(.failure(CancellationError()), hadNoRoom: false, nil) }
+                    if !state.buffer.isEmpty {
+                        let hadNoRoom = state.buffer.count >= capacity
+                        defer { state.writer = nil }
+                        return .deliver(.success(state.buffer.removeFirst()), hadNoRoom: hadNoRoom, state.writer)
+                    }
+                    if let end = state.end { return .deliver(end.map { nil }, hadNoRoom: false, nil) }
+                    precondition(state.reader == nil, "an EventStream has one consumer")
+                    state.reader = continuation
+                    return .wait
+                }
+                guard case .deliver(let result, let hadNoRoom, let writer) = step else { return }
+                writer?.resume()
+                if hadNoRoom { onDemand() }
+                continuation.resume(with: result)
+            }
+        } onCancel: {
+            abandon()
+        }
+    }
+
+    /// The consumer is gone: wakes a waiting producer, and a waiting `next` with `CancellationError`.
+    fileprivate func abandon() {
+        let wake: (CheckedContinuation<Element?, any Error>?, CheckedContinuation<Void, Never>?)? = state.withLock {
+            state in
+            guard !state.isAbandoned else { return nil }
+            state.isAbandoned = true
+            state.buffer.removeAll()
+            defer { (state.reader, state.writer) = (nil, nil) }
+            return (state.reader, state.writer)
+        }
+        guard let (reader, writer) = wake else { return }
+        reader?.resume(throwing: CancellationError())
+        writer?.resume()
+        onDemand()
+    }
+}

@@ -1,0 +1,158 @@
+/// What the HTTP side needs from a model that keeps learning, and nothing about how it is done.
+///
+/// Controllers decode a request into the value types beside this file, call one method here, and encode what
+/// comes back. No wire type and no tensor crosses this line, so the same controllers are tested with an engine
+/// that holds its state in memory.
+///
+/// **Errors.** Every method throws ``EngineError``; anything else is answered 500 and logged. A call that throws
+/// has changed nothing.
+///
+/// **Cancellation.** Every `async` method stops soon after its task is cancelled. A cancelled ``generate(_:)`` has
+/// never happened: neither the session's Δs nor its token position move.
+///
+/// **Durability.** A method that returns after a write returns *after* the commit: an acknowledged document, job,
+/// session or generation survives `kill -9`.
+///
+/// **Read-only mode.** With ``EngineConfiguration/isReadOnly`` every method that would write throws
+/// ``EngineError/readOnly(action:)``: ``acceptDocument(_:)``, ``consolidate(space:)``, ``cancelJob(_:)``,
+/// ``createSession(_:)``, ``forkSession(_:as:)``, ``deleteSession(_:)``, and ``generate(_:)`` when the request names
+/// a session (reading appends to it) or asks to learn into the space.
+protocol ModelEngine: Sendable {
+    // MARK: - Life
+
+    /// Loads the model, opens the database, recovers, and starts the decode and learner threads.
+    ///
+    /// Called once. Until it returns every other method except ``health()`` and ``statistics()`` throws
+    /// ``EngineError/unavailable(reason:retryAfter:)``. An error here ends the process with that message.
+    func start() async throws
+
+    /// Takes no new work from now on; what is running goes on. Called at SIGTERM, before the HTTP side drains.
+    ///
+    /// New ``generate(_:)``, ``score(_:)``, ``acceptDocument(_:)``, ``consolidate(space:)`` calls throw
+    /// ``EngineError/unavailable(reason:retryAfter:)``; ``health()`` is not ready. Returns at once.
+    func beginDraining()
+
+    /// Stops the learner at its next chunk boundary, persists what must be kept, closes the database.
+    ///
+    /// Called once, after the last request ended. A running job stays `running` in the journal and continues at
+    /// the next start.
+    func shutdown() async
+
+    /// Where the engine stands. Never blocks, never fails: it is what the probes answer from.
+    func health() -> EngineHealth
+
+    /// Numbers for `/metrics`, from memory. Never waits for the database or for compute.
+    func statistics() async -> EngineStatistics
+
+    // MARK: - Reading
+
+    /// The models served: one today.
+    func models() async throws -> [ModelDescription]
+
+    /// Reads the input and writes an answer, as a stream of events: one ``GenerationEvent/started(_:)``, then
+    /// ``GenerationEvent/token(_:)`` in order, then exactly one ``GenerationEvent/finished(_:)``, after which the
+    /// stream ends. A failure after the first event ends the stream by throwing.
+    ///
+    /// - The request is pinned to the generation that is newest when it starts (design §2).
+    /// - A session is checked out until the stream ends; a second request for it throws
+    ///   ``EngineError/sessionInUse(id:)``.
+    /// - The session's state is on disk before ``GenerationEvent/finished(_:)`` is delivered.
+    /// - The stream is bounded: a consumer that does not take events stops the decoding of its own request, and of
+    ///   no other. Cancelling the consuming task, or dropping the stream, stops the decoding within one token and
+    ///   leaves the session as it was before the request.
+    /// - Validation beyond what the HTTP side can see (token ids outside the vocabulary, unknown session or space)
+    ///   is thrown here, before the first event.
+    ///
+    /// - Throws: `.notFound` (session, space), `.sessionInUse`, `.conflict` (the session belongs to another space),
+    ///   `.invalid`, `.readOnly`, `.overloaded` when the queue is full, `.unavailable`.
+    func generate(_ request: GenerationRequest) async throws -> EventStream<GenerationEvent>
+
+    /// Log-probabilities of a given text with learning off. Moves no state, not even a session's.
+    ///
+    /// - Throws: `.notFound`, `.sessionInUse`, `.invalid`, `.overloaded`, `.unavailable`.
+    func score(_ request: ScoreRequest) async throws -> ScoreResult
+
+    // MARK: - Learning
+
+    /// Puts a document and its learning job into the journal, in one transaction.
+    ///
+    /// Applied twice it changes state once: the same id with the same text, the same text in the same space under
+    /// another id, or the same idempotency key with the same text, all return what is already there with
+    /// `isNew == false`.
+    ///
+    /// - Throws: `.conflict` (id or idempotency key already used for another text), `.notFound` (space),
+    ///   `.readOnly`, `.overloaded` when the learning queue is full, `.storage`.
+    func acceptDocument(_ submission: DocumentSubmission) async throws -> DocumentAcceptance
+
+    /// Documents of a space, oldest first.
+    func documents(space: String, page: PageRequest) async throws -> Page<DocumentRecord>
+
+    /// One document. - Throws: `.notFound(.document, …)`.
+    func document(_ id: String) async throws -> DocumentRecord
+
+    /// Follows a job until it ends: ``LearningEvent/accepted(_:)`` first, progress as it happens, then exactly one
+    /// final event, after which the stream ends. A finished job gives `accepted` and its final event at once.
+    ///
+    /// Leaving the stream does not touch the job. A slow follower may miss progress events, never the final one.
+    ///
+    /// - Throws: `.notFound(.job, …)`.
+    func follow(job id: String) async throws -> EventStream<LearningEvent>
+
+    /// Jobs of a space, newest first, optionally only those in `status`.
+    func jobs(space: String, status: JobRecord.Status?, page: PageRequest) async throws -> Page<JobRecord>
+
+    /// One job. - Throws: `.notFound(.job, …)`.
+    func job(_ id: String) async throws -> JobRecord
+
+    /// Ends a queued job now, a running one at its next chunk boundary, with the levels as they were before it.
+    ///
+    /// Returns the job as it is then: `cancelled`, or still `running` if the boundary was not reached within the
+    /// call. The document stays in the journal with status `cancelled`.
+    ///
+    /// - Throws: `.notFound`, `.conflict` if the job has already ended, `.readOnly`.
+    func cancelJob(_ id: String) async throws -> JobRecord
+
+    // MARK: - Memory
+
+    /// The levels as a request of this space, and session if given, would read them now.
+    func levels(space: String, session: String?) async throws -> LevelsReport
+
+    /// What a level was at each generation, newest first.
+    ///
+    /// - Throws: `.notFound(.level, name)`; `.invalid` for a level owned by sessions, which has no generations.
+    func history(level name: String, space: String, page: PageRequest) async throws -> Page<LevelHistoryEntry>
+
+    /// Queues a consolidation with trigger `manual`. One is queued at most: asked again meanwhile, the waiting
+    /// job is returned.
+    ///
+    /// - Throws: `.notFound(.space, …)`, `.conflict` if nothing has been learned yet, `.readOnly`, `.overloaded`.
+    func consolidate(space: String) async throws -> JobRecord
+
+    /// The log of consolidations with the gate's verdicts, newest first.
+    func consolidations(space: String, page: PageRequest) async throws -> Page<ConsolidationRecord>
+
+    /// One consolidation. - Throws: `.notFound(.consolidation, …)`.
+    func consolidation(_ id: String) async throws -> ConsolidationRecord
+
+    // MARK: - Sessions
+
+    /// Makes a session that has read nothing.
+    ///
+    /// - Throws: `.conflict` if the id is taken, `.notFound(.space, …)`, `.overloaded` at the session limit,
+    ///   `.readOnly`.
+    func createSession(_ creation: SessionCreation) async throws -> SessionRecord
+
+    /// Sessions of a space, oldest first.
+    func sessions(space: String, page: PageRequest) async throws -> Page<SessionRecord>
+
+    /// One session. - Throws: `.notFound(.session, …)`.
+    func session(_ id: String) async throws -> SessionRecord
+
+    /// A second session with the same state, independent from then on.
+    ///
+    /// - Throws: `.notFound`, `.sessionInUse`, `.conflict` if `newID` is taken, `.overloaded`, `.readOnly`.
+    func forkSession(_ id: String, as newID: String?) async throws -> SessionRecord
+
+    /// Removes a session and its state. - Throws: `.notFound`, `.sessionInUse`, `.readOnly`.
+    func deleteSession(_ id: String) async throws
+}

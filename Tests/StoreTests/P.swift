@@ -1,0 +1,3 @@
+import Testing
+@testable import Store
+@Test func p() { #expect(1 == 1) }
