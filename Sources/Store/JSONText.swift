@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 
 /// A JSON document the store keeps for its caller and does not look into.
 ///

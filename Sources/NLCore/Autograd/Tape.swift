@@ -81,6 +81,9 @@ public struct Variable<S: TensorScalar> {
     let id: Int?
     unowned let tape: Tape<S>
 
+    /// The tape the variable stands on.
+    public var owner: Tape<S> { tape }
+
     /// Axis lengths of the value.
     public var shape: Shape { value.shape }
     var wantsGradient: Bool { id != nil }

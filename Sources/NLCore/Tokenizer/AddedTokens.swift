@@ -68,18 +68,20 @@ struct AddedTokenMatcher: Sendable {
                 continue
             }
             let token = tokens[match.token]
-            var range = position..<match.end
+            let range = position..<match.end
             // What is skipped here is not searched again for a shorter token, as in the reference.
             position = match.end
             if token.isSpecial && !matchesSpecial { continue }
             if token.isSingleWord && !isSingleWord(range, in: text) { continue }
-            if token.stripsLeft {
-                range = max(spaceStart(before: range.lowerBound, in: text), start)..<range.upperBound
-            }
-            if token.stripsRight { range = range.lowerBound..<spaceEnd(after: range.upperBound, in: text) }
-            if start < range.lowerBound { segments.append(Segment(token: nil, range: start..<range.lowerBound)) }
-            segments.append(Segment(token: token.id, range: range))
-            start = range.upperBound
+            var lower = range.lowerBound
+            var upper = range.upperBound
+            if token.stripsLeft { lower = max(spaceStart(before: lower, in: text), start) }
+            if token.stripsRight { upper = spaceEnd(after: upper, in: text) }
+            // A token made of white space may lie in what the one before has already taken: then it is gone.
+            guard lower < upper else { continue }
+            if start < lower { segments.append(Segment(token: nil, range: start..<lower)) }
+            segments.append(Segment(token: token.id, range: lower..<upper))
+            start = upper
         }
         if start < text.count { segments.append(Segment(token: nil, range: start..<text.count)) }
         return segments
@@ -135,6 +137,7 @@ struct AddedTokenMatcher: Sendable {
 extension Unicode.Scalar {
     /// `\w` of Unicode Technical Standard 18: alphabetic, mark, decimal digit, connector or join control.
     fileprivate var isWordCharacter: Bool {
+        guard properties.isKnown else { return false }
         if properties.isAlphabetic || properties.isJoinControl { return true }
         switch properties.generalCategory {
         case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: return true

@@ -9,11 +9,6 @@ enum ScalarClass: UInt8, Sendable {
     /// None of the three.
     case other
 
-    /// Characters assigned by later versions count as unassigned, so that a newer toolchain, which knows newer
-    /// letters, does not change the ids of a text some model was trained on. 16 is what the reference
-    /// (`tokenizers` 0.23) knows.
-    static let unicodeVersion = 16
-
     init(_ scalar: Unicode.Scalar) {
         if scalar.value < 0x80 {
             self = Self.ascii[Int(scalar.value)]
@@ -30,10 +25,21 @@ enum ScalarClass: UInt8, Sendable {
             self = properties.isWhitespace ? .space : .other
             return
         }
-        if let age = properties.age, age.major > Self.unicodeVersion { self = .other }
+        if !properties.isKnown { self = .other }
     }
 
     private static let ascii: [ScalarClass] = (UInt8(0)..<0x80).map {
         ScalarClass(classifying: Unicode.Scalar($0).properties)
+    }
+}
+
+extension Unicode.Scalar.Properties {
+    /// Whether the character was assigned by Unicode 16, the version that the reference (`tokenizers` 0.23) knows.
+    ///
+    /// Later ones count as unassigned: a newer toolchain, which knows newer letters, must not change the ids of a
+    /// text that some model was trained on.
+    var isKnown: Bool {
+        guard let age else { return false }
+        return age.major <= 16
     }
 }

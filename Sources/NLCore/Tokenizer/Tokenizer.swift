@@ -59,6 +59,7 @@ public final class Tokenizer: Sendable {
         addedTokens = asGiven
         normalizedAddedTokens = normalized
 
+        let addedIDs = Set(file.addedTokens.map(\.id))
         var ids: [[UInt8]: Int] = [:]
         ids.reserveCapacity(file.contents.count)
         var ranges: [Range<Int>] = []
@@ -67,7 +68,11 @@ public final class Tokenizer: Sendable {
             let start = bytes.count
             if let content {
                 ids[Array(content.utf8)] = id
-                bytes += ByteAlphabet.bytes(of: content)
+                let decoded = ByteAlphabet.bytes(of: content)
+                // An added token such as "\u{E9}" is text although its character also names a byte, which alone would
+                // decode to U+FFFD (and does in the reference).
+                let isText = addedIDs.contains(id) && String(validating: decoded, as: UTF8.self) == nil
+                bytes += isText ? Array(content.utf8) : decoded
             }
             ranges.append(start..<bytes.count)
         }

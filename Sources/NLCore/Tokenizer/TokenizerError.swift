@@ -2,6 +2,8 @@
 public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The file cannot be read.
     case unreadable(path: String, reason: String)
+    /// The file cannot be written.
+    case unwritable(path: String, reason: String)
     /// The bytes are not JSON.
     case invalidJSON(String)
     /// The value at `key` is missing or contradicts the rest of the file.
@@ -14,7 +16,7 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     /// Says which key was wrong and what is accepted there.
     public var description: String {
         switch self {
-        case .unreadable(let path, let reason): "tokenizer \(path): \(reason)"
+        case .unreadable(let path, let reason), .unwritable(let path, let reason): "tokenizer \(path): \(reason)"
         case .invalidJSON(let reason): "tokenizer.json: \(reason)"
         case .malformed(let key, let reason): "tokenizer.json: \(key): \(reason)"
         case .unsupported(let key, let value, let accepted):

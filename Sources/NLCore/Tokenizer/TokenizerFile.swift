@@ -1,7 +1,7 @@
 /// The parts of a `tokenizer.json`, checked: what is here, `Tokenizer` does exactly; what it could not do was refused.
 ///
 /// `truncation` and `padding` are settings for batches and are not read. `model.unk_token` and `model.fuse_unk` cannot
-/// matter, because a vocabulary without all 256 bytes is refused.
+/// matter, because a vocabulary that lacks a byte is refused.
 struct TokenizerFile {
     /// Ids that the post-processor puts before and after a text.
     struct Template: Equatable, Sendable {
@@ -68,9 +68,14 @@ struct TokenizerFile {
         let ids = try readVocabulary(try model.requiredObject("vocab", in: "model."))
         for (byte, scalar) in ByteAlphabet.scalars.enumerated() {
             guard let id = ids[Array(String(scalar).utf8)] else {
+                // Some vocabularies leave out the bytes that no UTF-8 contains; encoding never asks for them.
+                if [0xC0, 0xC1].contains(byte) || byte >= 0xF5 {
+                    byteIDs.append(0)
+                    continue
+                }
                 throw .unsupported(
                     key: "model.vocab", value: "a vocabulary without byte \(byte) (\"\(scalar)\")",
-                    accepted: "byte-level vocabularies with all 256 bytes")
+                    accepted: "byte-level vocabularies with every byte of UTF-8")
             }
             byteIDs.append(UInt32(id))
         }
@@ -141,6 +146,9 @@ struct TokenizerFile {
                 throw .malformed(key: key, reason: "expected an object with \"content\" and \"id\"")
             }
             guard !content.isEmpty else { throw .malformed(key: key, reason: "the content is empty") }
+            guard !addedTokens.contains(where: { $0.content.utf8.elementsEqual(content.utf8) }) else {
+                throw .malformed(key: key, reason: "\"\(content.prefix(80))\" is listed twice")
+            }
             // The reference numbers new tokens by their place and ignores what the file says; a file in which the two
             // differ would encode differently here and there.
             let expected = known[Array(content.utf8)] ?? max(modelCount, largest + 1)

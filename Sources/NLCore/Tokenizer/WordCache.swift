@@ -25,7 +25,8 @@ struct WordCache: Sendable {
 
         fileprivate var slot: Int {
             let mixed = (low ^ (high &* 0xC2B2_AE3D_27D4_EB4F)) &* 0x9E37_79B9_7F4A_7C15
-            return Int(truncatingIfNeeded: (mixed ^ mixed >> 29) &* 0xBF58_476D_1CE4_E5B9 >> (64 - WordCache.slotBits))
+            let spread = (mixed ^ (mixed >> 29)) &* 0xBF58_476D_1CE4_E5B9
+            return Int(truncatingIfNeeded: spread >> (64 - WordCache.slotBits))
         }
     }
 

@@ -23,6 +23,9 @@ struct EventStream<Element: Sendable>: AsyncSequence, Sendable {
     }
 
     func makeAsyncIterator() -> Iterator { Iterator(consumer: consumer) }
+
+    /// Ends the stream from outside: a waiting `next` throws `error`, and the producer sees the consumer gone.
+    func interrupt(throwing error: any Error) { consumer.channel.abandon(throwing: error) }
 }
 
 /// The producer's end of an ``EventStream``.
@@ -30,12 +33,16 @@ final class EventChannel<Element: Sendable>: Sendable {
     /// What became of an offered event.
     enum Offer: Sendable { case accepted, full, closed }
 
+    private typealias Reader = CheckedContinuation<Element?, any Error>
+    private typealias Writer = CheckedContinuation<Void, Never>
+
     private struct State {
         var buffer: [Element] = []
-        var reader: CheckedContinuation<Element?, any Error>?
-        var writer: CheckedContinuation<Void, Never>?
+        var reader: Reader?
+        var writer: Writer?
         var end: Result<Void, any Error>?
         var isAbandoned = false
+        var interruption: any Error = CancellationError()
     }
 
     private let capacity: Int
@@ -63,7 +70,7 @@ final class EventChannel<Element: Sendable>: Sendable {
 
     /// Hands an event over without waiting.
     func offer(_ element: Element) -> Offer {
-        let (answer, reader): (Offer, CheckedContinuation<Element?, any Error>?) = state.withLock { state in
+        let (answer, reader): (Offer, Reader?) = state.withLock { state in
             guard !state.isAbandoned, state.end == nil else { return (.closed, nil) }
             if let reader = state.reader {
                 state.reader = nil
@@ -102,7 +109,7 @@ final class EventChannel<Element: Sendable>: Sendable {
     func finish(throwing error: (any Error)? = nil) {
         let (reader, writer) = state.withLock { state in
             guard state.end == nil else {
-                return (nil, nil) as (CheckedContinuation<Element?, any Error>?, CheckedContinuation<Void, Never>?)
+                return (nil, nil) as (Reader?, Writer?)
             }
             state.end = error.map { .failure($0) } ?? .success(())
             defer { (state.reader, state.writer) = (nil, nil) }
@@ -116,10 +123,10 @@ final class EventChannel<Element: Sendable>: Sendable {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 enum Step {
-                    case wait, deliver(Result<Element?, any Error>, hadNoRoom: Bool, CheckedContinuation<Void, Never>?)
+                    case wait, deliver(Result<Element?, any Error>, hadNoRoom: Bool, Writer?)
                 }
                 let step: Step = state.withLock { state in
-                    if state.isAbandoned { return .deliver(.failure(CancellationError()), hadNoRoom: false, nil) }
+                    if state.isAbandoned { return .deliver(.failure(state.interruption), hadNoRoom: false, nil) }
                     if !state.buffer.isEmpty {
                         let hadNoRoom = state.buffer.count >= capacity
                         defer { state.writer = nil }
@@ -140,18 +147,18 @@ final class EventChannel<Element: Sendable>: Sendable {
         }
     }
 
-    /// The consumer is gone: wakes a waiting producer, and a waiting `next` with `CancellationError`.
-    fileprivate func abandon() {
-        let wake: (CheckedContinuation<Element?, any Error>?, CheckedContinuation<Void, Never>?)? = state.withLock {
-            state in
+    /// The consumer is gone: wakes a waiting producer, and a waiting `next` with `error`.
+    fileprivate func abandon(throwing error: any Error = CancellationError()) {
+        let wake: (Reader?, Writer?)? = state.withLock { state in
             guard !state.isAbandoned else { return nil }
             state.isAbandoned = true
+            state.interruption = error
             state.buffer.removeAll()
             defer { (state.reader, state.writer) = (nil, nil) }
             return (state.reader, state.writer)
         }
         guard let (reader, writer) = wake else { return }
-        reader?.resume(throwing: CancellationError())
+        reader?.resume(throwing: error)
         writer?.resume()
         onDemand()
     }

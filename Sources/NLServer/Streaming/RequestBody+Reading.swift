@@ -60,3 +60,12 @@ extension Request {
         }
     }
 }
+
+extension Request {
+    /// As ``readJSON(_:upTo:)``, for routes where every field has a default: no body at all gives `fallback`.
+    mutating func readOptionalJSON<Body: WireRequest>(_ fallback: Body, upTo limit: Int) async throws -> Body {
+        let bytes = try await readBody(upTo: limit)
+        if bytes.readableBytes == 0 { return fallback }
+        return try await readJSON(Body.self, upTo: limit)
+    }
+}

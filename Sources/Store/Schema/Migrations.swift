@@ -4,7 +4,7 @@ import GRDB
 /// at; a released function is never edited.
 enum Migrations {
     /// In order; the n-th makes version n.
-    static let all: [(Database) throws -> Void] = [version1]
+    static let all: [@Sendable (Database) throws -> Void] = [version1]
 
     static var latestVersion: Int { all.count }
 
@@ -28,7 +28,7 @@ enum Migrations {
     ///
     /// Conventions: times are seconds since 1970 (REAL); JSON is TEXT; text that came from outside is BLOB, because
     /// TEXT is bound as a C string here and would end at a NUL; a digest is a 32-byte BLOB.
-    private static func version1(_ db: Database) throws {
+    @Sendable private static func version1(_ db: Database) throws {
         try db.execute(sql: modelsAndSpaces + states + journal + histories)
     }
 
@@ -42,7 +42,7 @@ enum Migrations {
         -- The counters never go back, so that a number is never given twice.
         CREATE TABLE space (
             id TEXT PRIMARY KEY, name TEXT NOT NULL, created REAL NOT NULL,
-            metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+            metadata TEXT NOT NULL,
             next_generation INTEGER NOT NULL DEFAULT 1, next_event INTEGER NOT NULL DEFAULT 1);
 
         """
@@ -68,7 +68,7 @@ enum Migrations {
             space_id TEXT NOT NULL REFERENCES space(id) ON DELETE CASCADE,
             number INTEGER NOT NULL, parent INTEGER, event INTEGER,
             fingerprint_id INTEGER NOT NULL REFERENCES fingerprint(id),
-            created REAL NOT NULL, metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+            created REAL NOT NULL, metadata TEXT NOT NULL,
             bytes_written INTEGER NOT NULL, byte_count INTEGER NOT NULL,
             pinned INTEGER NOT NULL DEFAULT 0, damage TEXT, checksum BLOB NOT NULL,
             UNIQUE (space_id, number));
@@ -85,7 +85,7 @@ enum Migrations {
             space_id TEXT NOT NULL REFERENCES space(id) ON DELETE CASCADE,
             fingerprint_id INTEGER NOT NULL REFERENCES fingerprint(id),
             created REAL NOT NULL, last_used REAL NOT NULL, generation INTEGER,
-            metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+            metadata TEXT NOT NULL,
             transcript BLOB NOT NULL, state_id INTEGER NOT NULL REFERENCES state(id), checksum BLOB NOT NULL);
         CREATE INDEX session_by_state ON session(state_id);
         CREATE INDEX session_by_space ON session(space_id, sequence);
@@ -97,7 +97,7 @@ enum Migrations {
         CREATE TABLE document (
             sequence INTEGER PRIMARY KEY AUTOINCREMENT,
             space_id TEXT NOT NULL REFERENCES space(id) ON DELETE CASCADE, id TEXT NOT NULL,
-            sha256 BLOB NOT NULL, title TEXT, metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+            sha256 BLOB NOT NULL, title TEXT, metadata TEXT NOT NULL,
             byte_count INTEGER NOT NULL, token_count INTEGER NOT NULL,
             status TEXT NOT NULL, target_reached INTEGER,
             loss_base REAL, loss_learned REAL, loss_now REAL,
@@ -115,7 +115,7 @@ enum Migrations {
         CREATE TABLE event (
             space_id TEXT NOT NULL REFERENCES space(id) ON DELETE CASCADE,
             sequence INTEGER NOT NULL, kind TEXT NOT NULL, document_id TEXT,
-            payload TEXT NOT NULL CHECK (json_valid(payload)), seed INTEGER NOT NULL, created REAL NOT NULL,
+            payload TEXT NOT NULL, seed INTEGER NOT NULL, created REAL NOT NULL,
             PRIMARY KEY (space_id, sequence)) WITHOUT ROWID;
         CREATE INDEX event_by_document ON event(space_id, document_id, sequence);
 
@@ -124,8 +124,8 @@ enum Migrations {
             space_id TEXT NOT NULL REFERENCES space(id) ON DELETE CASCADE,
             document_id TEXT, status TEXT NOT NULL, progress REAL NOT NULL,
             created REAL NOT NULL, started REAL, finished REAL, resumed INTEGER NOT NULL DEFAULT 0,
-            error TEXT CHECK (error IS NULL OR json_valid(error)),
-            detail TEXT NOT NULL CHECK (json_valid(detail)),
+            error TEXT,
+            detail TEXT NOT NULL,
             state_id INTEGER REFERENCES state(id));
         CREATE INDEX job_by_status ON job(status, sequence);
         CREATE INDEX job_by_document ON job(space_id, document_id, sequence);
@@ -133,7 +133,7 @@ enum Migrations {
 
         CREATE TABLE idempotency_key (
             key TEXT PRIMARY KEY, request BLOB NOT NULL,
-            response TEXT NOT NULL CHECK (json_valid(response)), expires REAL NOT NULL) WITHOUT ROWID;
+            response TEXT NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
         CREATE INDEX idempotency_key_by_expiry ON idempotency_key(expires);
 
         """
@@ -147,11 +147,11 @@ enum Migrations {
         CREATE INDEX level_history_by_level ON level_history(space_id, level, id);
 
         CREATE TABLE consolidation (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
             space_id TEXT NOT NULL REFERENCES space(id) ON DELETE CASCADE, job_id TEXT NOT NULL,
             trigger_name TEXT NOT NULL, started REAL NOT NULL, finished REAL NOT NULL,
             verdict TEXT NOT NULL, reason TEXT NOT NULL, tokens INTEGER NOT NULL, generation INTEGER,
-            losses TEXT NOT NULL CHECK (json_valid(losses)));
-        CREATE INDEX consolidation_by_space ON consolidation(space_id, id);
+            losses TEXT NOT NULL);
+        CREATE INDEX consolidation_by_space ON consolidation(space_id, sequence);
         """
 }

@@ -58,7 +58,8 @@ public struct StateBlob: Sendable, Hashable {
         name: String, type: ElementType, shape: [Int], copying elements: UnsafeBufferPointer<Element>
     ) {
         precondition(
-            MemoryLayout<Element>.stride == type.byteCount, "\(Element.self) does not have the size of \(type.rawValue)")
+            MemoryLayout<Element>.stride == type.byteCount, "\(Element.self) does not have the size of \(type.rawValue)"
+        )
         self.init(name: name, type: type, shape: shape, bytes: Data(buffer: elements))
     }
 
@@ -70,7 +71,8 @@ public struct StateBlob: Sendable, Hashable {
         as element: Element.Type, _ body: (UnsafeBufferPointer<Element>) throws -> Result
     ) rethrows -> Result {
         precondition(
-            MemoryLayout<Element>.stride == type.byteCount, "\(Element.self) does not have the size of \(type.rawValue)")
+            MemoryLayout<Element>.stride == type.byteCount, "\(Element.self) does not have the size of \(type.rawValue)"
+        )
         return try bytes.withUnsafeBytes { buffer in
             precondition(
                 buffer.isEmpty || Int(bitPattern: buffer.baseAddress) % MemoryLayout<Element>.alignment == 0,

@@ -86,7 +86,9 @@ extension StoreTransaction {
             let digest = state.digest.data
             if let known = try Int64.fetchOne(db, sql: "SELECT id FROM state WHERE digest = ?", arguments: [digest]) {
                 // The manifest may have rotted; it is small, so it is simply written again.
-                try run("UPDATE state SET manifest = ? WHERE id = ? AND manifest <> ?", [state.manifest, known, state.manifest])
+                try run(
+                    "UPDATE state SET manifest = ? WHERE id = ? AND manifest <> ?",
+                    [state.manifest, known, state.manifest])
                 return known
             }
             try run(
@@ -107,7 +109,8 @@ extension StoreTransaction {
         var written = 0
         // Not a cached statement: it would keep the last chunk's bytes alive until its next use.
         let insert = try db.makeStatement(
-            sql: "INSERT INTO chunk (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO UPDATE SET bytes = excluded.bytes")
+            sql: "INSERT INTO chunk (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO UPDATE SET bytes = excluded.bytes"
+        )
         for (blob, hashes) in zip(state.blobs, state.chunks) {
             for (hash, range) in zip(hashes, ChunkedState.ranges(byteCount: blob.bytes.count)) {
                 if try isWhole(hash, owner: owner) { continue }

@@ -1,0 +1,225 @@
+internal import CDNNL
+internal import Glibc
+
+/// Matrix products by oneDNN, on the calling thread alone.
+///
+/// Each thread owns its stream, its primitives and their memory objects: oneDNN's scratchpad belongs to the thread
+/// that made the primitive, and nothing has to be locked. In the steady state a product finds its primitive by
+/// shape and strides, points three memory objects at the caller's numbers and runs; nothing is allocated.
+enum OneDNN {
+    /// Whether oneDNN can run the kernels that this project relies on: AVX-512, and mappings that are both writable
+    /// and executable for its code generator.
+    ///
+    /// Below AVX-512 its products are slower than OpenBLAS's and depend on the number of rows.
+    static let isUsable: Bool = {
+        // Values of dnnl_cpu_isa_t are sets of bits: every one with AVX-512 contains that of AVX512_CORE.
+        let avx512 = dnnl_cpu_isa_avx512_core.rawValue
+        guard dnnl_get_effective_cpu_isa().rawValue & avx512 == avx512, let context = Context() else { return false }
+        let shape = ProductShape(m: 16, n: 64, k: 64, transposeB: true)
+        return context.makeProduct(Key(shape, lda: 64, ldb: 64, ldc: 64, accumulate: false)) != nil
+    }()
+
+    /// Version and instruction set, for the log.
+    static var description: String {
+        guard let version = dnnl_version()?.pointee, let isa = dnnl_cpu_isa2str(dnnl_get_effective_cpu_isa()) else {
+            return "oneDNN"
+        }
+        return "oneDNN \(version.major).\(version.minor).\(version.patch), \(String(cString: isa))"
+    }
+
+    /// C ← op(A)·op(B) (+ C). Every sum over at most ``longestChain`` terms is one chain of fused multiply-adds in
+    /// their order; longer ones are cut into such chains and added up from the first. So the bits of a number of C
+    /// depend on its row of op(A) and column of op(B), and on nothing else.
+    static func multiply(
+        _ shape: ProductShape, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>, _ ldb: Int,
+        _ c: UnsafeMutablePointer<Float>, _ ldc: Int, accumulate: Bool
+    ) {
+        let context = Context.ofThisThread
+        var part = shape
+        for start in stride(from: 0, to: shape.k, by: longestChain) {
+            part.k = min(longestChain, shape.k - start)
+            context.run(
+                Key(part, lda: lda, ldb: ldb, ldc: ldc, accumulate: accumulate || start > 0),
+                UnsafeMutablePointer(mutating: a + (shape.transposeA ? start * lda : start)),
+                UnsafeMutablePointer(mutating: b + (shape.transposeB ? start : start * ldb)), c)
+        }
+    }
+
+    /// oneDNN 2.6 keeps sums of this length whole; where it cuts longer ones depends on the other sizes.
+    static let longestChain = 512
+
+    /// What oneDNN compiles a product for.
+    struct Key: Hashable {
+        var shape: ProductShape
+        var lda: Int
+        var ldb: Int
+        var ldc: Int
+        var accumulate: Bool
+
+        init(_ shape: ProductShape, lda: Int, ldb: Int, ldc: Int, accumulate: Bool) {
+            self.shape = shape
+            self.lda = lda
+            self.ldb = ldb
+            self.ldc = ldc
+            self.accumulate = accumulate
+        }
+    }
+
+    /// One compiled product with its memory objects.
+    fileprivate struct Product {
+        var primitive: dnnl_primitive_t
+        var a: dnnl_memory_t
+        var b: dnnl_memory_t
+        var c: dnnl_memory_t
+        var arguments: UnsafeMutablePointer<dnnl_exec_arg_t>
+
+        func destroy() {
+            arguments.deallocate()
+            dnnl_primitive_destroy(primitive)
+            for memory in [a, b, c] { dnnl_memory_destroy(memory) }
+        }
+    }
+
+    /// Everything oneDNN needs on one thread.
+    fileprivate final class Context {
+        private let engine: dnnl_engine_t
+        private let stream: dnnl_stream_t
+        private var products: [Key: Product] = [:]
+        /// The last one used: rows of equal products follow one another.
+        private var last: (key: Key, product: Product)?
+
+        /// More shapes than a model and its batches have; beyond it the thread starts afresh.
+        private static let capacity = 1024
+
+        init?() {
+            useOneOpenMPThread()
+            var engine: dnnl_engine_t?
+            var stream: dnnl_stream_t?
+            guard dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success, let engine else { return nil }
+            guard
+                dnnl_stream_create(&stream, engine, dnnl_stream_default_flags.rawValue) == dnnl_success, let stream
+            else {
+                dnnl_engine_destroy(engine)
+                return nil
+            }
+            self.engine = engine
+            self.stream = stream
+        }
+
+        deinit {
+            for product in products.values { product.destroy() }
+            dnnl_stream_destroy(stream)
+            dnnl_engine_destroy(engine)
+        }
+
+        static var ofThisThread: Context {
+            if let known = pthread_getspecific(threadKey) {
+                return Unmanaged<Context>.fromOpaque(known).takeUnretainedValue()
+            }
+            guard let context = Context() else { fatalError("oneDNN: no engine or stream could be made") }
+            pthread_setspecific(threadKey, Unmanaged.passRetained(context).toOpaque())
+            return context
+        }
+
+        private static let threadKey: pthread_key_t = {
+            var key = pthread_key_t()
+            let status = pthread_key_create(&key) { context in
+                if let context { Unmanaged<Context>.fromOpaque(context).release() }
+            }
+            precondition(status == 0, "pthread_key_create: error \(status)")
+            return key
+        }()
+
+        func run(
+            _ key: Key, _ a: UnsafeMutablePointer<Float>, _ b: UnsafeMutablePointer<Float>,
+            _ c: UnsafeMutablePointer<Float>
+        ) {
+            let product = find(key)
+            dnnl_memory_set_data_handle(product.a, a)
+            dnnl_memory_set_data_handle(product.b, b)
+            dnnl_memory_set_data_handle(product.c, c)
+            let status = dnnl_primitive_execute(product.primitive, stream, 3, product.arguments)
+            precondition(status == dnnl_success, "oneDNN: \(key) failed with status \(status.rawValue)")
+        }
+
+        private func find(_ key: Key) -> Product {
+            if let last, last.key == key { return last.product }
+            let product: Product
+            if let known = products[key] {
+                product = known
+            } else {
+                if products.count == Self.capacity {
+                    for product in products.values { product.destroy() }
+                    products.removeAll(keepingCapacity: true)
+                }
+                guard let made = makeProduct(key) else { fatalError("oneDNN: no primitive for \(key)") }
+                products[key] = made
+                product = made
+            }
+            last = (key, product)
+            return product
+        }
+
+        fileprivate func makeProduct(_ key: Key) -> Product? {
+            let shape = key.shape
+            var a = describe(shape.m, shape.k, key.lda, isTransposed: shape.transposeA)
+            var b = describe(shape.k, shape.n, key.ldb, isTransposed: shape.transposeB)
+            var c = describe(shape.m, shape.n, key.ldc, isTransposed: false)
+            var operation = dnnl_matmul_desc_t()
+            guard dnnl_matmul_desc_init(&operation, &a, &b, nil, &c) == dnnl_success else { return nil }
+
+            var attributes: dnnl_primitive_attr_t?
+            var postOperations: dnnl_post_ops_t?
+            dnnl_primitive_attr_create(&attributes)
+            dnnl_post_ops_create(&postOperations)
+            defer {
+                dnnl_post_ops_destroy(postOperations)
+                dnnl_primitive_attr_destroy(attributes)
+            }
+            if key.accumulate {
+                dnnl_post_ops_append_sum(postOperations, 1)
+                dnnl_primitive_attr_set_post_ops(attributes, postOperations)
+            }
+            var description: dnnl_primitive_desc_t?
+            guard
+                dnnl_primitive_desc_create(&description, &operation, attributes, engine, nil) == dnnl_success
+            else { return nil }
+            defer { dnnl_primitive_desc_destroy(description) }
+            var primitive: dnnl_primitive_t?
+            guard dnnl_primitive_create(&primitive, description) == dnnl_success, let primitive else { return nil }
+
+            let memories = [a, b, c].map { description in
+                var memory: dnnl_memory_t?
+                var description = description
+                let status = dnnl_memory_create(&memory, &description, engine, nil)
+                precondition(status == dnnl_success, "oneDNN: memory object: status \(status.rawValue)")
+                return memory!
+            }
+            let arguments = UnsafeMutablePointer<dnnl_exec_arg_t>.allocate(capacity: 3)
+            arguments[0] = dnnl_exec_arg_t(arg: DNNL_ARG_SRC, memory: memories[0])
+            arguments[1] = dnnl_exec_arg_t(arg: DNNL_ARG_WEIGHTS, memory: memories[1])
+            arguments[2] = dnnl_exec_arg_t(arg: DNNL_ARG_DST, memory: memories[2])
+            return Product(
+                primitive: primitive, a: memories[0], b: memories[1], c: memories[2], arguments: arguments)
+        }
+
+        private func describe(_ rows: Int, _ columns: Int, _ stride: Int, isTransposed: Bool) -> dnnl_memory_desc_t {
+            var description = dnnl_memory_desc_t()
+            let status = dnnl_memory_desc_init_by_strides(
+                &description, 2, [Int64(rows), Int64(columns)], dnnl_f32,
+                isTransposed ? [1, Int64(stride)] : [Int64(stride), 1])
+            precondition(
+                status == dnnl_success, "oneDNN refuses a \(rows) x \(columns) matrix with stride \(stride)")
+            return description
+        }
+    }
+}
+
+/// oneDNN asks the OpenMP runtime for threads, whose number is a setting of the calling thread. The workers of
+/// `WorkerPool` are the only parallelism here.
+private func useOneOpenMPThread() {
+    typealias SetThreads = @convention(c) (Int32) -> Void
+    // libgomp comes with libdnnl, and has no header that both compilers' C modules agree on.
+    guard let symbol = dlsym(UnsafeMutableRawPointer(bitPattern: 0), "omp_set_num_threads") else { return }
+    unsafeBitCast(symbol, to: SetThreads.self)(1)
+}

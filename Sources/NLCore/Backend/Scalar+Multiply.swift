@@ -1,0 +1,132 @@
+extension Double: TensorScalar {
+    public static func multiply(
+        _ shape: ProductShape, _ a: UnsafePointer<Double>, _ lda: Int, _ b: UnsafePointer<Double>, _ ldb: Int,
+        _ c: UnsafeMutablePointer<Double>, _ ldc: Int, accumulate: Bool
+    ) {
+        if multiplyNothing(shape, c, ldc, accumulate: accumulate) { return }
+        OpenBLAS.multiply(shape, a, lda, b, ldb, c, ldc, accumulate: accumulate)
+    }
+}
+
+extension Float: TensorScalar {
+    public static func multiply(
+        _ shape: ProductShape, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>, _ ldb: Int,
+        _ c: UnsafeMutablePointer<Float>, _ ldc: Int, accumulate: Bool
+    ) {
+        multiply(MatrixProduct.library, shape, a, lda, b, ldb, c, ldc, accumulate: accumulate)
+    }
+
+    /// The product by a given library.
+    static func multiply(
+        _ library: MatrixProduct.Library, _ shape: ProductShape, _ a: UnsafePointer<Float>, _ lda: Int,
+        _ b: UnsafePointer<Float>, _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, accumulate: Bool
+    ) {
+        if multiplyNothing(shape, c, ldc, accumulate: accumulate) { return }
+        switch library {
+        case .oneDNN: OneDNN.multiply(shape, a, lda, b, ldb, c, ldc, accumulate: accumulate)
+        case .openBLAS: OpenBLAS.multiply(shape, a, lda, b, ldb, c, ldc, accumulate: accumulate)
+        }
+    }
+}
+
+extension TensorScalar {
+    /// Products without rows, columns or terms, which libraries refuse or leave undefined.
+    /// Returns whether this was one.
+    fileprivate static func multiplyNothing(
+        _ shape: ProductShape, _ c: UnsafeMutablePointer<Self>, _ ldc: Int, accumulate: Bool
+    ) -> Bool {
+        if shape.m > 0, shape.n > 0, shape.k > 0 { return false }
+        if !accumulate, shape.n > 0 {
+            for row in 0..<shape.m { (c + row * ldc).update(repeating: 0, count: shape.n) }
+        }
+        return true
+    }
+
+    /// C ← op(A)·op(B) (+ C), one large product on all of the lane's threads.
+    ///
+    /// C is cut into tiles of a size that depends on the shape alone, so bits do not depend on the number of threads.
+    static func multiplyRows(
+        _ shape: ProductShape, _ a: UnsafePointer<Self>, _ lda: Int, _ b: UnsafePointer<Self>, _ ldb: Int,
+        _ c: UnsafeMutablePointer<Self>, _ ldc: Int, accumulate: Bool
+    ) {
+        if multiplyNothing(shape, c, ldc, accumulate: accumulate) { return }
+        let tile = ProductTile(shape)
+        guard tile.count > 1 else {
+            multiply(shape, a, lda, b, ldb, c, ldc, accumulate: accumulate)
+            return
+        }
+        inParallel(tile.count) { index in
+            let row = index / tile.across * tile.rows
+            let column = index % tile.across * tile.columns
+            var part = shape
+            part.m = Swift.min(tile.rows, shape.m - row)
+            part.n = Swift.min(tile.columns, shape.n - column)
+            multiply(
+                part, a + (shape.transposeA ? row : row * lda), lda,
+                b + (shape.transposeB ? column * ldb : column), ldb, c + row * ldc + column, ldc,
+                accumulate: accumulate)
+        }
+    }
+
+    /// `count` products of one shape, on all of the lane's threads: Cᵢ ← op(Aᵢ)·op(Bᵢ) (+ Cᵢ).
+    ///
+    /// Operand i begins `i · stride` elements after the first; a stride of 0 shares A or B. The results must not
+    /// overlap.
+    static func multiplyBatched(
+        _ count: Int, _ shape: ProductShape, _ a: UnsafePointer<Self>, _ strideA: Int, _ lda: Int,
+        _ b: UnsafePointer<Self>, _ strideB: Int, _ ldb: Int, _ c: UnsafeMutablePointer<Self>, _ strideC: Int,
+        _ ldc: Int, accumulate: Bool
+    ) {
+        let each = Swift.max(1, ProductTile.work(shape.m, shape.n, shape.k))
+        let block = Swift.max(1, ProductTile.leastWork / each)
+        inParallel((count + block - 1) / block) { index in
+            for i in index * block..<Swift.min((index + 1) * block, count) {
+                multiply(
+                    shape, a + i * strideA, lda, b + i * strideB, ldb, c + i * strideC, ldc, accumulate: accumulate)
+            }
+        }
+    }
+}
+
+/// How a product is cut for threads, from its shape alone.
+///
+/// Libraries rearrange both operands of every call, so tiles are as large as the number of threads one hopes for
+/// allows: 256 × 512 at most, and smaller only until there are eight of them.
+struct ProductTile {
+    private(set) var rows: Int
+    private(set) var columns: Int
+    /// Tiles side by side.
+    let across: Int
+    let count: Int
+
+    /// Multiply-adds of a part worth handing to another thread: about 8 µs.
+    static let leastWork = 1 << 20
+    private static let shortestSide = 128
+    private static let enough = 8
+    /// A column of a product with few rows costs as much as one with this many: it is bound by reading B.
+    private static let rowsOfOneRead = 8
+
+    init(_ shape: ProductShape) {
+        let (m, n, k) = (shape.m, shape.n, shape.k)
+        var rows = min(m, 256)
+        var columns = min(n, 512)
+        func count() -> Int { ((m + rows - 1) / rows) * ((n + columns - 1) / columns) }
+        // Halves in whole groups of 64, the width that every kernel likes.
+        func half(_ side: Int) -> Int { (side / 2 + 63) / 64 * 64 }
+        while count() < Self.enough, Self.work(rows, columns, k) >= 2 * Self.leastWork {
+            if columns >= rows, columns >= 2 * Self.shortestSide {
+                columns = half(columns)
+            } else if rows >= 2 * Self.shortestSide {
+                rows = half(rows)
+            } else {
+                break
+            }
+        }
+        self.rows = rows
+        self.columns = columns
+        across = (n + columns - 1) / columns
+        self.count = count()
+    }
+
+    static func work(_ m: Int, _ n: Int, _ k: Int) -> Int { Swift.max(m, rowsOfOneRead) * n * k }
+}

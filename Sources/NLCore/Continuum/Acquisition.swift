@@ -1,0 +1,212 @@
+/// Learns one document into the acquisition levels of a space (design §3, "Acquire").
+///
+/// The document is read in windows, forward and backward, pass after pass, with rehearsed windows between, until its
+/// loss reaches its target or the passes are used up. One call of ``step()`` reads one window, so that serving can
+/// come between. The outcome is a pure function of the levels, the text, the rehearsal and the settings.
+public struct Acquisition: Sendable {
+    /// How a document is learned.
+    public struct Settings: Sendable, Hashable, Codable {
+        /// Tokens of a window; a multiple of C_p.
+        public var windowSize = 256
+        /// Most passes over a document.
+        public var maximumPasses = 24
+        /// Target for a short document, in nats a token: it must come back word for word.
+        public var shortTarget = 0.1
+        /// Target for a long one, as a share of its loss by the untouched base.
+        public var longTargetShare = 0.35
+        /// A document of at most this many tokens is short.
+        public var shortLength = 128
+        /// A document of at least this many tokens is long; between the two, targets are interpolated.
+        public var longLength = 1000
+        /// Tokens rehearsed for each token read, half journal, half anchors: a quarter of all tokens.
+        public var rehearsalRatio = 1.0 / 3
+
+        /// The defaults.
+        public init() {}
+
+        /// The loss a document is to reach, in nats a token.
+        public func target(tokenCount: Int, baseLoss: Double) -> Double {
+            let long = longTargetShare * baseLoss
+            let span = Double(max(longLength - shortLength, 1))
+            let position = min(max(Double(tokenCount - shortLength) / span, 0), 1)
+            // A base that knows the text already may ask for less than the short target.
+            return max(shortTarget + (long - shortTarget) * position, min(shortTarget, long))
+        }
+    }
+
+    /// What a step did.
+    public enum Event: Sendable, Hashable {
+        /// A window was read.
+        case progress(Progress)
+        /// The document is learned as well as it will be.
+        case finished(Outcome)
+    }
+
+    /// How far the learning is.
+    public struct Progress: Sendable, Hashable, Codable {
+        /// The pass, from 1; 0 while the base's loss is measured.
+        public var pass: Int
+        /// Tokens of the document read so far, all passes together.
+        public var tokens: Int
+        /// Mean loss of the last whole pass, in nats a token; the base's before the first.
+        public var loss: Double?
+        /// The loss to be reached.
+        public var target: Double?
+        /// How much of the work is done at most, 0 to 1.
+        public var fraction: Double
+        /// Mean loss of each chunk of 64 tokens of the window just read: where the document surprises.
+        public var surprise: [Float]
+    }
+
+    /// How the learning ended.
+    public struct Outcome: Sendable, Hashable, Codable {
+        /// Loss by the untouched base, in nats a token.
+        public var baseLoss: Double
+        /// Loss before the first pass.
+        public var lossBefore: Double
+        /// Loss when learned, measured with learning off.
+        public var loss: Double
+        /// The loss that was to be reached.
+        public var target: Double
+        /// Whether it was.
+        public var targetReached: Bool
+        /// Passes made.
+        public var passes: Int
+        /// Tokens learned from, those rehearsed included.
+        public var tokens: Int
+    }
+
+    private enum Phase: Sendable { case base, before, learning, after, finished }
+
+    /// The levels as learned so far.
+    public private(set) var levels: SpaceLevels
+    private let settings: Settings
+    private let text: LearningText
+    private let window: LearningWindow
+    private let trained: Set<String>
+    private var rehearsal: Rehearsal
+    private var measurement: TextMeasurement
+    private var phase = Phase.base
+    private var baseLoss = 0.0
+    private var lossBefore = 0.0
+    private var target = 0.0
+    private var pass = 0
+    private var position = 0
+    private var states: [TitansState<Float>]?
+    private var passSum = 0.0
+    private var lastLoss: Double?
+    private var documentTokens = 0
+    private var learnedTokens = 0
+    private var rehearsalDebt = 0.0
+
+    /// A document about to be learned.
+    public init(_ text: LearningText, into levels: SpaceLevels, rehearsal: Rehearsal, settings: Settings) {
+        self.text = text
+        self.levels = levels
+        self.rehearsal = rehearsal
+        self.settings = settings
+        window = LearningWindow(levels.configuration)
+        trained = levels.tensors(of: .acquisition)
+        measurement = TextMeasurement([text], configuration: levels.configuration, windowSize: settings.windowSize)
+    }
+
+    /// Reads one window.
+    ///
+    /// - Throws: ``NumericsError``; the levels are then those of before the window, and the learning can't go on.
+    public mutating func step() throws(NumericsError) -> Event {
+        switch phase {
+        case .base:
+            guard let loss = try measure(levels.base) else { break }
+            baseLoss = loss
+            target = settings.target(tokenCount: text.tokenCount, baseLoss: baseLoss)
+            phase = .before
+        case .before:
+            guard let loss = try measure(levels.effective) else { break }
+            (lossBefore, lastLoss) = (loss, loss)
+            phase = loss <= target || settings.maximumPasses == 0 ? .after : .learning
+            pass = phase == .learning ? 1 : 0
+        case .learning:
+            return .progress(try learnWindow())
+        case .after:
+            guard let loss = try measure(levels.effective) else { break }
+            if loss > target && pass < settings.maximumPasses && pass > 0 {
+                (phase, pass) = (.learning, pass + 1)
+                break
+            }
+            phase = .finished
+            return .finished(
+                Outcome(
+                    baseLoss: baseLoss, lossBefore: lossBefore, loss: loss, target: target,
+                    targetReached: loss <= target, passes: pass, tokens: learnedTokens))
+        case .finished: preconditionFailure("the document is learned already")
+        }
+        return .progress(progress(surprise: []))
+    }
+
+    /// One more window of a measurement; the loss when it is complete.
+    private mutating func measure(_ parameters: ParameterSet<Float>) throws(NumericsError) -> Double? {
+        try measurement.step(parameters: parameters)
+        guard measurement.isFinished, let loss = measurement.losses.first else { return nil }
+        measurement = TextMeasurement([text], configuration: levels.configuration, windowSize: settings.windowSize)
+        return loss
+    }
+
+    private mutating func learnWindow() throws(NumericsError) -> Progress {
+        if rehearsalDebt >= Double(min(settings.windowSize, text.tokenCount)),
+            let old = rehearsal.next(windowSize: min(settings.windowSize, max(text.tokenCount, 64)))
+        {
+            rehearsalDebt = max(rehearsalDebt - Double(old.inputs.count), 0)
+            _ = try learn(old.inputs, old.targets, states: nil, isNew: false)
+            return progress(surprise: [])
+        }
+        let range = position..<min(position + settings.windowSize, text.tokenCount)
+        let reading = try learn(
+            Array(text.inputs[range]), Array(text.targets[range]), states: states, isNew: true)
+        states = reading.states
+        position = range.upperBound
+        passSum += reading.losses.reduce(0.0) { $0 + Double($1) }
+        documentTokens += range.count
+        rehearsalDebt += Double(range.count) * settings.rehearsalRatio
+        let surprise = stride(from: 0, to: reading.losses.count, by: 64).map { start in
+            let chunk = reading.losses[start..<min(start + 64, reading.losses.count)]
+            return chunk.reduce(0, +) / Float(chunk.count)
+        }
+        if position == text.tokenCount { try endPass() }
+        return progress(surprise: surprise)
+    }
+
+    private mutating func endPass() throws(NumericsError) {
+        try levels.update(.acquisition) { level throws(NumericsError) in try level.close() }
+        let loss = passSum / Double(text.tokenCount)
+        lastLoss = loss
+        (position, states, passSum) = (0, nil, 0)
+        // The pass's own losses were taken while it learned; being near the target is worth a measurement.
+        if loss <= target * 1.15 || pass == settings.maximumPasses {
+            phase = .after
+        } else {
+            pass += 1
+        }
+    }
+
+    private mutating func learn(
+        _ inputs: [Int32], _ targets: [Int32], states: [TitansState<Float>]?, isNew: Bool
+    ) throws(NumericsError) -> LearningWindow.Reading {
+        let reading = try window.read(
+            inputs, targets: targets, states: states, parameters: levels.effective, trained: trained)
+        guard let gradients = reading.gradients else { return reading }
+        try levels.update(.acquisition) { level throws(NumericsError) in
+            if isNew { level.note(losses: reading.losses) }
+            return try level.gather(gradients, tokenCount: inputs.count)
+        }
+        learnedTokens += inputs.count
+        return reading
+    }
+
+    private func progress(surprise: [Float]) -> Progress {
+        let perPass = Double(text.tokenCount)
+        let done = Double(max(pass - 1, 0)) + Double(position) / perPass
+        return Progress(
+            pass: pass, tokens: documentTokens, loss: lastLoss, target: phase == .base ? nil : target,
+            fraction: min(done / Double(max(settings.maximumPasses, 1)), 1), surprise: surprise)
+    }
+}

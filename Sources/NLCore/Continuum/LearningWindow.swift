@@ -1,0 +1,121 @@
+/// Reads one window of a text, and takes the gradient of its losses (spec §3, "A learning step").
+///
+/// Inside a window the gradient runs through everything, the writes of the memories included; between windows the
+/// state is carried and the gradient stops.
+public struct LearningWindow: Sendable {
+    /// What a window gave.
+    public struct Reading: Sendable {
+        /// −log p(next token) at every position, in nats, whatever its weight.
+        public let losses: [Float]
+        /// Σ over the weighted losses' gradients; nil when no tensor was trained.
+        public let gradients: ParameterSet<Float>?
+        /// The closed states after the window.
+        public let states: [TitansState<Float>]
+    }
+
+    /// The model's geometry.
+    public let configuration: HopeConfiguration
+
+    /// A reader of windows.
+    public init(_ configuration: HopeConfiguration) { self.configuration = configuration }
+
+    /// Reads a window.
+    ///
+    /// - Parameters:
+    ///   - inputs: the tokens read, `[B, T]`; T is a multiple of C_p except at a text's end.
+    ///   - targets: the token after each.
+    ///   - weights: 0 for a token that is read but not learned from; nil learns from all.
+    ///   - states: closed states before the window; nil begins texts.
+    ///   - parameters: the effective parameters.
+    ///   - trained: names of the tensors whose gradients are wanted.
+    /// - Throws: ``NumericsError/nonFiniteLoss``.
+    public func read(
+        _ inputs: [Int32], targets: [Int32], batch: Int = 1, weights: [Float]? = nil,
+        states: [TitansState<Float>]?, parameters: ParameterSet<Float>, trained: Set<String>
+    ) throws(NumericsError) -> Reading {
+        let tape = Tape<Float>()
+        let model = HopeModel(configuration, parameters, on: tape) { trained.contains($0) }
+        let result = model(inputs, batch: batch, states: states)
+        let (loss, losses) = result.logits.crossEntropy(
+            targets, weights: weights ?? [Float](repeating: 1, count: targets.count))
+        guard losses.allSatisfy(\.isFinite) else { throw .nonFiniteLoss }
+        guard !trained.isEmpty else { return Reading(losses: losses, gradients: nil, states: result.states) }
+        tape.backward(from: loss)
+        return Reading(losses: losses, gradients: model.gradients(), states: result.states)
+    }
+}
+
+/// A text as it is learned: BOS before it, EOS after it.
+///
+/// The end of a text is part of what it says: a model that has learned an answer also knows that it ends there.
+public struct LearningText: Sendable, Hashable {
+    /// BOS and the text's tokens.
+    public let inputs: [Int32]
+    /// The text's tokens and EOS.
+    public let targets: [Int32]
+
+    /// A text of the given tokens.
+    public init(_ tokens: [Int32], configuration: HopeConfiguration) {
+        inputs = [Int32(configuration.bosTokenID)] + tokens
+        targets = tokens + [Int32(configuration.eosTokenID)]
+    }
+
+    /// Number of losses the text has.
+    public var tokenCount: Int { inputs.count }
+
+    /// The windows of at most `size` tokens that the text is read in.
+    public func windows(of size: Int) -> [Range<Int>] {
+        stride(from: 0, to: inputs.count, by: size).map { $0..<min($0 + size, inputs.count) }
+    }
+}
+
+/// Measures texts with learning off, one window a step, so that serving can come between.
+public struct TextMeasurement: Sendable {
+    private let window: LearningWindow
+    private let windowSize: Int
+    private let texts: [LearningText]
+    private var index = 0
+    private var position = 0
+    private var states: [TitansState<Float>]?
+    private var sum = 0.0
+
+    /// Mean loss of each text measured so far, in nats a token.
+    public private(set) var losses: [Double] = []
+    /// Tokens read so far.
+    public private(set) var tokenCount = 0
+
+    /// A measurement of several texts, each read alone.
+    public init(_ texts: [LearningText], configuration: HopeConfiguration, windowSize: Int) {
+        self.texts = texts
+        self.windowSize = windowSize
+        window = LearningWindow(configuration)
+    }
+
+    /// Whether every text has been measured.
+    public var isFinished: Bool { index == texts.count }
+
+    /// Mean over the texts measured, in nats a token; nil if there are none.
+    public var mean: Double? { losses.isEmpty ? nil : losses.reduce(0, +) / Double(losses.count) }
+
+    /// Reads the next window.
+    public mutating func step(parameters: ParameterSet<Float>) throws(NumericsError) {
+        guard index < texts.count else { return }
+        let text = texts[index]
+        let range = position..<min(position + windowSize, text.tokenCount)
+        let reading = try window.read(
+            Array(text.inputs[range]), targets: Array(text.targets[range]), states: states, parameters: parameters,
+            trained: [])
+        sum += reading.losses.reduce(0.0) { $0 + Double($1) }
+        tokenCount += range.count
+        states = reading.states
+        position = range.upperBound
+        guard position == text.tokenCount else { return }
+        losses.append(sum / Double(text.tokenCount))
+        (index, position, states, sum) = (index + 1, 0, nil, 0)
+    }
+
+    /// Reads everything that is left.
+    public mutating func finish(parameters: ParameterSet<Float>) throws(NumericsError) {
+        while !isFinished { try step(parameters: parameters) }
+    }
+}

@@ -1,0 +1,153 @@
+/// A level of the Continuum Memory System as the daemon runs it: which tensors it adapts, how often, and how
+/// (NL §7.1; spec §3).
+public struct LevelDefinition: Sendable, Hashable {
+    /// When a level learns, and to whom its Δθ belongs.
+    public enum Role: String, Sendable, Hashable {
+        /// Owned by a session: learns from what the session reads.
+        case reading
+        /// Owned by a space: learns while documents are ingested.
+        case acquisition
+        /// Owned by a space: learns in consolidations.
+        case consolidation
+    }
+
+    /// What the level is called in the API.
+    public let name: String
+    /// When it learns.
+    public let role: Role
+    /// C⁽ˡ⁾: tokens learned from between two updates.
+    public let chunkSize: Int
+    /// How Δθ follows the gradient.
+    public let optimizer: LevelOptimizer
+    /// What it adapts, as the configuration says it: `cms`, `initial_states`, or patterns.
+    public let adapts: [String]
+    /// Names and shapes of the tensors it adapts, in checkpoint order.
+    public let tensors: [AdaptedTensor]
+
+    /// A tensor a level adapts.
+    public struct AdaptedTensor: Sendable, Hashable {
+        /// Its name in the checkpoint.
+        public let name: String
+        /// Its shape.
+        public let shape: Shape
+        /// Whether it is a memory's initial state W_□,0, which wants smaller steps than a CMS link.
+        public let isInitialState: Bool
+    }
+
+    /// Number of scalars the level adapts.
+    public var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.count } }
+
+    /// The levels of a model, fastest first: the first learns while a session reads, the last in consolidations,
+    /// those between while documents are ingested.
+    ///
+    /// - Throws: ``ConfigurationError`` if there are fewer than three levels, or a pattern names no tensor.
+    public static func levels(of configuration: HopeConfiguration) throws(ConfigurationError) -> [LevelDefinition] {
+        let levels = configuration.levels
+        guard levels.count >= 3 else {
+            throw ConfigurationError(
+                key: "cms_levels",
+                message: "has \(levels.count) levels; a daemon needs at least three: one for sessions, one for ingestion, one for consolidation")
+        }
+        var definitions: [LevelDefinition] = []
+        for (index, level) in levels.enumerated() {
+            let role: Role = index == 0 ? .reading : index == levels.count - 1 ? .consolidation : .acquisition
+            definitions.append(try LevelDefinition(level, index: index, role: role, in: configuration))
+        }
+        return definitions
+    }
+
+    private init(
+        _ level: HopeConfiguration.Level, index: Int, role: Role, in configuration: HopeConfiguration
+    ) throws(ConfigurationError) {
+        name = level.name
+        self.role = role
+        chunkSize = level.chunkSize
+        adapts = level.adapts ?? (role == .reading ? ["cms"] : ["cms", "initial_states"])
+        optimizer = try LevelOptimizer(
+            name: level.optimizer, learningRate: level.learningRate ?? LevelDefinition.defaultLearningRate(role))
+        var found: [AdaptedTensor] = []
+        var unmatched = Set(adapts)
+        let patterns = adapts
+        _ = HopeParameters<Void>(configuration) { name, shape in
+            let matching = patterns.filter { LevelDefinition.pattern($0, ofLevel: index, matches: name) }
+            guard !matching.isEmpty else { return }
+            unmatched.subtract(matching)
+            let isInitialState = name.contains(".mixer.w1.") || name.contains(".mixer.w2.")
+            found.append(AdaptedTensor(name: name, shape: shape, isInitialState: isInitialState))
+        }
+        if let pattern = unmatched.sorted().first {
+            throw ConfigurationError(
+                key: "cms_levels", message: "level \"\(level.name)\" adapts \"\(pattern)\", which names no tensor of the model")
+        }
+        if role == .reading, let foreign = found.first(where: { !$0.name.contains(".levels.") || $0.name.hasSuffix(".gain") }) {
+            throw ConfigurationError(
+                key: "cms_levels",
+                message: "level \"\(level.name)\" is owned by sessions and adapts \"\(foreign.name)\"; only matrices of CMS links (\"cms\") are possible there")
+        }
+        tensors = found
+    }
+
+    private static func defaultLearningRate(_ role: Role) -> Double {
+        switch role {
+        case .reading: 1e-3
+        case .acquisition: 3e-3
+        case .consolidation: 2e-3
+        }
+    }
+
+    private static func pattern(_ pattern: String, ofLevel index: Int, matches name: String) -> Bool {
+        switch pattern {
+        case "cms": name.hasSuffix(".levels.\(index).up") || name.hasSuffix(".levels.\(index).down")
+        case "initial_states": name.contains(".mixer.w1.") || name.contains(".mixer.w2.")
+        default: glob(Array(pattern.utf8)[...], Array(name.utf8)[...])
+        }
+    }
+
+    /// `*` stands for any run of characters.
+    private static func glob(_ pattern: ArraySlice<UInt8>, _ text: ArraySlice<UInt8>) -> Bool {
+        guard let first = pattern.first else { return text.isEmpty }
+        if first == UInt8(ascii: "*") {
+            return (text.startIndex...text.endIndex).contains { glob(pattern.dropFirst(), text[$0...]) }
+        }
+        return text.first == first && glob(pattern.dropFirst(), text.dropFirst())
+    }
+}
+
+/// How a level's Δθ follows its gathered gradient.
+public struct LevelOptimizer: Sendable, Hashable {
+    /// The rule.
+    public enum Rule: String, Sendable, Hashable, CaseIterable {
+        /// Loshchilov & Hutter 2019; two moments.
+        case adamw
+        /// Δθ ← Δθ − η G/n.
+        case sgd
+    }
+
+    /// The rule.
+    public var rule: Rule
+    /// η.
+    public var learningRate: Double
+    /// A memory's initial state takes steps of this share of η: a bold step there can push the loop over the edge.
+    public var initialStateShare = 0.2
+    /// Decay of the first moment.
+    public var beta1 = 0.9
+    /// Decay of the second moment.
+    public var beta2 = 0.99
+    /// Decay of Δθ towards 0, that is, towards the base.
+    public var weightDecay = 0.0
+    /// Longest G/n that is followed; a longer one is shortened to it.
+    public var clip = 1.0
+
+    /// A rule by its name in the configuration; nil is AdamW.
+    public init(name: String?, learningRate: Double) throws(ConfigurationError) {
+        guard let rule = Rule(rawValue: name ?? Rule.adamw.rawValue) else {
+            throw ConfigurationError(
+                key: "cms_levels", message: "names the optimizer \"\(name ?? "")\"; known are \(Rule.allCases.map(\.rawValue))")
+        }
+        guard learningRate >= 0 && learningRate.isFinite else {
+            throw ConfigurationError(key: "cms_levels", message: "has the learning rate \(learningRate); 0 or more is accepted")
+        }
+        self.rule = rule
+        self.learningRate = learningRate
+    }
+}

@@ -1,0 +1,231 @@
+/// The state of one level: what it has learned, what it is about to, and how it got there (spec §3).
+///
+/// A value: copying it is cheap, and a copy never changes with the original. Everything in it is persisted.
+public struct LevelState: Sendable {
+    /// What the level is.
+    public let definition: LevelDefinition
+    /// Δθ, what the level adds to the base.
+    public private(set) var delta: ParameterSet<Float>
+    /// G, Σ of gradients over the open chunk; empty when none is pending.
+    public private(set) var gradientSum: ParameterSet<Float>
+    /// The optimizer's moments; empty where its rule has none.
+    public private(set) var firstMoment: ParameterSet<Float>
+    /// See `firstMoment`.
+    public private(set) var secondMoment: ParameterSet<Float>
+    /// The numbers.
+    public private(set) var counters: LevelCounters
+
+    /// A level that has learned nothing.
+    public init(_ definition: LevelDefinition) {
+        self.definition = definition
+        var zeros = ParameterSet<Float>()
+        for tensor in definition.tensors { zeros[tensor.name] = .zeros(tensor.shape) }
+        delta = zeros
+        gradientSum = ParameterSet()
+        firstMoment = ParameterSet()
+        secondMoment = ParameterSet()
+        counters = LevelCounters()
+    }
+
+    /// A level as it was persisted.
+    ///
+    /// - Throws: ``LevelStateError`` if the tensors are not those of the definition.
+    public init(
+        _ definition: LevelDefinition, delta: ParameterSet<Float>, gradientSum: ParameterSet<Float>,
+        firstMoment: ParameterSet<Float>, secondMoment: ParameterSet<Float>, counters: LevelCounters
+    ) throws(LevelStateError) {
+        for (part, set) in [("delta", delta), ("gradient", gradientSum), ("first", firstMoment), ("second", secondMoment)] {
+            if part != "delta" && set.names.isEmpty { continue }
+            let matches = set.names.count == definition.tensors.count
+                && definition.tensors.allSatisfy { set[$0.name]?.shape == $0.shape }
+            guard matches else { throw LevelStateError(level: definition.name, part: part) }
+        }
+        self.definition = definition
+        self.delta = delta
+        self.gradientSum = gradientSum
+        self.firstMoment = firstMoment
+        self.secondMoment = secondMoment
+        self.counters = counters
+    }
+
+    /// Adds gradients of tokens learned from, and updates Δθ if that completes the chunk (Eq. 71).
+    ///
+    /// A window may carry the level past its chunk's end; it then updates on the window's last token, with n the
+    /// number gathered.
+    ///
+    /// - Parameters:
+    ///   - gradients: Σ ∇ℒ over those tokens, taken at the level's current θ; holds at least the level's tensors.
+    ///   - tokenCount: tokens in the sum.
+    /// - Returns: whether Δθ changed.
+    /// - Throws: ``NumericsError/nonFiniteGradient(_:)``, and leaves the level as it was.
+    public mutating func gather(_ gradients: ParameterSet<Float>, tokenCount: Int) throws(NumericsError) -> Bool {
+        guard tokenCount > 0 else { return false }
+        var sum = ParameterSet<Float>()
+        for tensor in definition.tensors {
+            guard let gradient = gradients[tensor.name] else { preconditionFailure("no gradient for \(tensor.name)") }
+            guard gradient.isFinite else { throw .nonFiniteGradient(tensor.name) }
+            sum[tensor.name] = gradient
+        }
+        gradientSum = gradientSum.names.isEmpty ? sum.copy() : gradientSum.adding([sum])
+        counters.pendingTokens += tokenCount
+        counters.tokensRead += tokenCount
+        guard counters.pendingTokens >= definition.chunkSize else { return false }
+        return try close()
+    }
+
+    /// Notes the surprise of tokens read, without learning from them.
+    ///
+    /// - Parameter losses: next-token losses in nats.
+    public mutating func note(losses: some Sequence<Float>) {
+        var sum = 0.0
+        var count = 0
+        for loss in losses {
+            sum += Double(loss)
+            count += 1
+        }
+        guard count > 0 else { return }
+        counters.lastSurprise = sum / Double(count)
+        counters.surpriseSum += sum
+        counters.surpriseCount += count
+    }
+
+    /// Closes the open chunk early: applies what has been gathered. Does nothing if that is nothing.
+    ///
+    /// - Returns: whether Δθ changed.
+    /// - Throws: ``NumericsError/nonFiniteParameters(_:)``, and leaves the level as it was.
+    public mutating func close() throws(NumericsError) -> Bool {
+        guard counters.pendingTokens > 0 && !gradientSum.names.isEmpty else { return false }
+        let before = self
+        let optimizer = definition.optimizer
+        let scale = 1 / Double(counters.pendingTokens)
+        let norm = gradientSum.norm * scale
+        let clipped = scale * (norm > optimizer.clip ? optimizer.clip / norm : 1)
+        delta = delta.copy()
+        counters.optimizerSteps += 1
+        switch optimizer.rule {
+        case .sgd: stepSGD(optimizer, gradientScale: clipped)
+        case .adamw: stepAdamW(optimizer, gradientScale: clipped)
+        }
+        guard delta.isFinite else {
+            self = before
+            throw .nonFiniteParameters(definition.name)
+        }
+        gradientSum = ParameterSet()
+        counters.pendingTokens = 0
+        counters.updates += 1
+        return true
+    }
+
+    /// Multiplies Δθ, as when a slower level has absorbed it; 0 also forgets the moments.
+    public mutating func decay(to share: Float) {
+        delta = delta.copy()
+        delta.scale(by: share)
+        if share == 0 {
+            firstMoment = ParameterSet()
+            secondMoment = ParameterSet()
+            counters.optimizerSteps = 0
+        }
+        gradientSum = ParameterSet()
+        counters.pendingTokens = 0
+    }
+
+    /// Takes over another level's Δθ where both adapt a tensor: the sum of the two does not change.
+    public mutating func absorb(_ other: inout LevelState) {
+        let shared = Set(definition.tensors.map(\.name)).intersection(other.definition.tensors.map(\.name))
+        var taken = ParameterSet<Float>()
+        for (name, tensor) in other.delta.entries where shared.contains(name) {
+            taken[name] = tensor
+            other.delta[name] = .zeros(tensor.shape)
+        }
+        delta = delta.adding([taken])
+    }
+
+    /// η as it is now, in force at the next update.
+    public var learningRate: Double { definition.optimizer.learningRate * counters.learningRateScale }
+
+    /// Halves the steps after a rejected consolidation, or doubles them, up to the configured ones, after an
+    /// adopted one.
+    public mutating func noteVerdict(adopted: Bool) {
+        counters.learningRateScale = adopted ? min(1, counters.learningRateScale * 2) : counters.learningRateScale / 2
+    }
+
+    private func stepSGD(_ optimizer: LevelOptimizer, gradientScale: Double) {
+        for tensor in definition.tensors {
+            guard let gradient = gradientSum[tensor.name], let own = delta[tensor.name] else { continue }
+            let rate = learningRate * (tensor.isInitialState ? optimizer.initialStateShare : 1)
+            let keep = Float(1 - rate * optimizer.weightDecay)
+            for i in 0..<own.count { own.pointer[i] *= keep }
+            Float.axpy(own.count, Float(-rate * gradientScale), gradient.pointer, own.pointer)
+        }
+    }
+
+    private mutating func stepAdamW(_ optimizer: LevelOptimizer, gradientScale: Double) {
+        firstMoment = firstMoment.names.isEmpty ? delta.zeros() : firstMoment.copy()
+        secondMoment = secondMoment.names.isEmpty ? delta.zeros() : secondMoment.copy()
+        let step = Double(counters.optimizerSteps)
+        for tensor in definition.tensors {
+            guard let gradient = gradientSum[tensor.name], let own = delta[tensor.name],
+                let first = firstMoment[tensor.name], let second = secondMoment[tensor.name]
+            else { continue }
+            let rate = learningRate * (tensor.isInitialState ? optimizer.initialStateShare : 1)
+            Float.adamW(
+                own.count,
+                AdamWStep(
+                    learningRate: Float(rate), beta1: Float(optimizer.beta1), beta2: Float(optimizer.beta2),
+                    epsilon: 1e-8, weightDecay: Float(optimizer.weightDecay),
+                    correction1: Float(1 - power(optimizer.beta1, step)),
+                    correction2: Float(1 - power(optimizer.beta2, step)), gradientScale: Float(gradientScale)),
+                gradient.pointer, own.pointer, first.pointer, second.pointer)
+        }
+    }
+
+    private func power(_ base: Double, _ exponent: Double) -> Double {
+        var result = 1.0
+        var factor = base
+        var remaining = Int(exponent)
+        while remaining > 0 {
+            if remaining & 1 == 1 { result *= factor }
+            factor *= factor
+            remaining >>= 1
+        }
+        return result
+    }
+}
+
+/// What a level counts; persisted with it.
+public struct LevelCounters: Sendable, Hashable, Codable {
+    /// n: tokens gathered in the open chunk.
+    public var pendingTokens = 0
+    /// Tokens learned from so far, repetitions included.
+    public var tokensRead = 0
+    /// Updates of Δθ so far.
+    public var updates = 0
+    /// Steps since the optimizer's moments began.
+    public var optimizerSteps = 0
+    /// Mean next-token loss of the last window read, in nats.
+    public var lastSurprise: Double?
+    /// Σ of the losses noted so far, in nats.
+    public var surpriseSum = 0.0
+    /// How many losses were noted.
+    public var surpriseCount = 0
+    /// Multiplies the optimizer's learning rate: halved when a consolidation was rejected, so that the next takes
+    /// smaller steps, and doubled again up to 1 when one was adopted.
+    public var learningRateScale = 1.0
+
+    /// Nothing counted.
+    public init() {}
+
+    /// Mean of all losses noted, in nats; nil before the first.
+    public var meanSurprise: Double? { surpriseCount > 0 ? surpriseSum / Double(surpriseCount) : nil }
+}
+
+/// A level state whose tensors are not those of its level.
+public struct LevelStateError: Error, Sendable, CustomStringConvertible {
+    /// The level.
+    public let level: String
+    /// `delta`, `gradient`, `first` or `second`.
+    public let part: String
+
+    /// What does not fit.
+    public var description: String { "level \"\(level)\": the stored \(part) does not hold the tensors the level adapts" }
+}

@@ -1,0 +1,80 @@
+/// The levels a space owns, over the base they add to (spec §3: effective value = θ_base + Σ_ℓ Δθ⁽ˡ⁾).
+///
+/// A value: a candidate is a copy.
+public struct SpaceLevels: Sendable {
+    /// The model's geometry.
+    public let configuration: HopeConfiguration
+    /// The shipped or imported parameters; never changed.
+    public let base: ParameterSet<Float>
+    /// Levels that learn at ingestion and in consolidations, faster first.
+    public private(set) var levels: [LevelState]
+    /// θ_base + Σ Δθ, kept up to date.
+    public private(set) var effective: ParameterSet<Float>
+
+    /// Levels over a base.
+    public init(_ configuration: HopeConfiguration, base: ParameterSet<Float>, levels: [LevelState]) {
+        self.configuration = configuration
+        self.base = base
+        self.levels = levels
+        effective = base.adding(levels.map(\.delta))
+    }
+
+    /// Levels that have learned nothing.
+    public init(_ configuration: HopeConfiguration, base: ParameterSet<Float>) throws(ConfigurationError) {
+        let definitions = try LevelDefinition.levels(of: configuration).filter { $0.role != .reading }
+        self.init(configuration, base: base, levels: definitions.map { LevelState($0) })
+    }
+
+    /// The level of that name.
+    public subscript(_ name: String) -> LevelState? { levels.first { $0.definition.name == name } }
+
+    /// Names of the tensors that levels of one role adapt.
+    public func tensors(of role: LevelDefinition.Role) -> Set<String> {
+        Set(levels.filter { $0.definition.role == role }.flatMap { $0.definition.tensors.map(\.name) })
+    }
+
+    /// Changes the levels of one role and brings the effective parameters up to date.
+    ///
+    /// - Parameter change: returns whether the level's Δθ changed.
+    /// - Throws: what `change` throws; nothing has changed then.
+    public mutating func update(
+        _ role: LevelDefinition.Role, _ change: (inout LevelState) throws(NumericsError) -> Bool
+    ) throws(NumericsError) {
+        var changed = levels
+        var stale = Set<String>()
+        for index in changed.indices where changed[index].definition.role == role {
+            if try change(&changed[index]) { stale.formUnion(changed[index].definition.tensors.map(\.name)) }
+        }
+        levels = changed
+        refresh(stale)
+    }
+
+    /// Moves Δθ between levels: the slowest absorbs what it shares with the faster ones, and those decay.
+    ///
+    /// - Parameter share: what the faster levels keep of the rest.
+    mutating func absorb(keeping share: Float) {
+        for index in levels.indices where levels[index].definition.role == .acquisition {
+            guard let slow = levels.indices.last else { return }
+            var faster = levels[index]
+            levels[slow].absorb(&faster)
+            faster.decay(to: share)
+            levels[index] = faster
+        }
+        effective = base.adding(levels.map(\.delta))
+    }
+
+    /// Tells the consolidation levels how the last consolidation went.
+    public mutating func noteVerdict(adopted: Bool) {
+        for index in levels.indices where levels[index].definition.role == .consolidation {
+            levels[index].noteVerdict(adopted: adopted)
+        }
+    }
+
+    private mutating func refresh(_ names: Set<String>) {
+        guard !names.isEmpty else { return }
+        // Only the named tensors are summed again; the others keep their storage.
+        var touched = ParameterSet<Float>()
+        for name in base.names where names.contains(name) { touched[name] = base[name] }
+        for (name, tensor) in touched.adding(levels.map(\.delta)).entries { effective[name] = tensor }
+    }
+}

@@ -1,0 +1,101 @@
+/// Every option of `nlserver serve`, in one table: its flag, variable, key, default and meaning.
+///
+/// `--max-body-bytes` is `NLSERVER_MAX_BODY_BYTES` in the environment and `maxBodyBytes` in a configuration file.
+enum ServerOption: String, CaseIterable, Sendable {
+    case config, model, database, host, port
+    case readOnly = "read-only"
+    case maxBodyBytes = "max-body-bytes"
+    case maxDocumentBytes = "max-document-bytes"
+    case maxTokensLimit = "max-tokens-limit"
+    case maxQueue = "max-queue"
+    case maxConcurrent = "max-concurrent"
+    case maxLearningQueue = "max-learning-queue"
+    case maxSessions = "max-sessions"
+    case threads, backend
+    case consolidateEvery = "consolidate-every"
+    case consolidateIdle = "consolidate-idle"
+    case anchorBound = "anchor-bound"
+    case learnTargetLoss = "learn-target-loss"
+    case learnTargetRatio = "learn-target-ratio"
+    case learnMaxPasses = "learn-max-passes"
+    case rehearsalShare = "rehearsal-share"
+    case shutdownGrace = "shutdown-grace"
+    case idleTimeout = "idle-timeout"
+    case logLevel = "log-level"
+    case logFormat = "log-format"
+
+    var flag: String { "--\(rawValue)" }
+    var variable: String { "NLSERVER_" + rawValue.uppercased().replacing("-", with: "_") }
+
+    /// In a configuration file: the property's name.
+    var key: String {
+        let words = rawValue.split(separator: "-")
+        return words.dropFirst().reduce(String(words[0])) { $0 + $1.prefix(1).uppercased() + $1.dropFirst() }
+    }
+
+    /// As a user would write it; also what is shown by `--help`.
+    var defaultText: String {
+        switch self {
+        case .config: "none"
+        case .model: "the shipped model, deploy/model"
+        case .database: "nlserver/nlserver.sqlite in $XDG_STATE_HOME or ~/.local/state"
+        case .host: "127.0.0.1"
+        case .port: "8080"
+        case .readOnly: "false"
+        case .maxBodyBytes: "8MiB"
+        case .maxDocumentBytes: "1MiB"
+        case .maxTokensLimit: "4096"
+        case .maxQueue: "64"
+        case .maxConcurrent: "8"
+        case .maxLearningQueue: "10000"
+        case .maxSessions: "1000"
+        case .threads: "0"
+        case .backend: "auto"
+        case .consolidateEvery: "1h"
+        case .consolidateIdle: "5m"
+        case .anchorBound: "0.02"
+        case .learnTargetLoss: "0.1"
+        case .learnTargetRatio: "0.35"
+        case .learnMaxPasses: "24"
+        case .rehearsalShare: "0.25"
+        case .shutdownGrace: "25s"
+        case .idleTimeout: "75s"
+        case .logLevel: "info"
+        case .logFormat: "text"
+        }
+    }
+
+    var meaning: String {
+        switch self {
+        case .config: "A configuration file, YAML or JSON, with these options as keys (maxBodyBytes: 8MiB)."
+        case .model: "The model directory: config.json, model.safetensors, tokenizer.json, anchors.txt."
+        case .database: "The database file; made if missing."
+        case .host: "The address to listen on."
+        case .port: "The port to listen on; 0 takes a free one and logs it."
+        case .readOnly: "Change nothing on disk: no documents, sessions or consolidations."
+        case .maxBodyBytes: "Largest request body; more is 413. A stream of documents is not limited by it."
+        case .maxDocumentBytes: "Longest document, in UTF-8 bytes; more is 413."
+        case .maxTokensLimit: "Most tokens one request may ask for."
+        case .maxQueue: "Generations that may wait; more is 429."
+        case .maxConcurrent: "Generations decoded at the same time, as one batch."
+        case .maxLearningQueue: "Documents that may wait to be learned; more is 429."
+        case .maxSessions: "Sessions that may be stored; more is 429."
+        case .threads: "Compute threads; 0 is one for each core."
+        case .backend: "Matrix products: auto, openblas or onednn."
+        case .consolidateEvery: "Consolidate this long after the last time, if anything was learned; 0 is never."
+        case .consolidateIdle: "Consolidate after this long without a request, if anything was learned; 0 is never."
+        case .anchorBound: "Reject a consolidation that raises the anchors' loss by more than this share."
+        case .learnTargetLoss: "A document of up to 128 tokens is learned at this mean loss, in nats a token."
+        case .learnTargetRatio: "A document of 1,000 tokens or more is learned at this share of its loss by the base."
+        case .learnMaxPasses: "Most passes over a document; what is not learned by then says so."
+        case .rehearsalShare: "Share of the tokens trained on that are older text."
+        case .shutdownGrace: "How long streams may finish after SIGTERM; a second signal exits at once."
+        case .idleTimeout: "Close connections that carry no request for this long."
+        case .logLevel: "trace, debug, info, notice, warning, error or critical."
+        case .logFormat: "text, or json: one object a line."
+        }
+    }
+
+    /// The one-line help of the command line.
+    var help: String { "\(meaning) (default: \(defaultText))" }
+}

@@ -1,0 +1,6 @@
+/// Why a pretraining run can't begin or go on: what was wrong, and what to do about it.
+struct PretrainingError: Error, CustomStringConvertible, Equatable {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
