@@ -49,9 +49,11 @@ struct ServeCommand: AsyncParsableCommand {
             (.config, config), (.model, model), (.database, database), (.host, host), (.port, port),
             (.readOnly, readOnly ? "true" : nil), (.maxBodyBytes, maxBodyBytes), (.maxDocumentBytes, maxDocumentBytes),
             (.maxTokensLimit, maxTokensLimit), (.maxQueue, maxQueue), (.maxConcurrent, maxConcurrent),
-            (.maxLearningQueue, maxLearningQueue), (.maxSessions, maxSessions), (.threads, threads), (.backend, backend),
+            (.maxLearningQueue, maxLearningQueue), (.maxSessions, maxSessions), (.threads, threads),
+            (.backend, backend),
             (.consolidateEvery, consolidateEvery), (.consolidateIdle, consolidateIdle), (.anchorBound, anchorBound),
-            (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio), (.learnMaxPasses, learnMaxPasses),
+            (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio),
+            (.learnMaxPasses, learnMaxPasses),
             (.rehearsalShare, rehearsalShare), (.shutdownGrace, shutdownGrace), (.idleTimeout, idleTimeout),
             (.logLevel, logLevel), (.logFormat, logFormat),
         ]

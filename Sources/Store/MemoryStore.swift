@@ -103,6 +103,11 @@ public final class MemoryStore: Sendable {
         }
     }
 
+    /// The bare connection, outside any transaction: for tests that set limits on it.
+    func withDatabase<Value>(_ body: (Database) throws -> Value) throws -> Value {
+        try queue.writeWithoutTransaction(body)
+    }
+
     /// Copies the write-ahead log into the database file and empties it. Happens by itself every 16 MiB and at
     /// ``close()``; worth calling after a large generation, when nobody waits.
     public func checkpoint() throws {

@@ -39,7 +39,9 @@ import Testing
             let first = try accept("x", "one")
             #expect(try accept("x", "one") == Acceptance(document: first.document, job: first.job, outcome: .duplicate))
             #expect(try accept(nil, "one").document.id == "x")
-            #expect(throws: StoreError.conflict(StoreRow("document", "default/x"), reason: "it exists with another text")) {
+            #expect(
+                throws: StoreError.conflict(StoreRow("document", "default/x"), reason: "it exists with another text")
+            ) {
                 try accept("x", "two")
             }
             #expect(try accept("y", "one").outcome == .accepted, "a client's own id is its own document")
@@ -72,7 +74,9 @@ import Testing
                 DocumentDraft(title: "\u{0}", text: "x", tokenCount: 1),
             ]
             for draft in drafts {
-                #expect(throws: StoreError.self, "\(draft.id ?? "-")") { try store.transaction { try $0.accept(draft) } }
+                #expect(throws: StoreError.self, "\(draft.id ?? "-")") {
+                    try store.transaction { try $0.accept(draft) }
+                }
             }
             #expect(throws: StoreError.notFound(StoreRow("space", "nowhere"))) {
                 try store.transaction { try $0.accept(DocumentDraft(space: "nowhere", text: "x", tokenCount: 1)) }
@@ -95,7 +99,10 @@ import Testing
         #expect(try accept("one", claim).document.id == first.document.id)
         #expect(try accept("two", claim).document.id == first.document.id, "the key decides, not the body")
         let other = IdempotencyClaim(key: "k", request: SHA256Digest(of: "other body"), lifetime: 60)
-        #expect(throws: StoreError.conflict(StoreRow("idempotency_key", "k"), reason: "the key was used for another request")) {
+        #expect(
+            throws: StoreError.conflict(
+                StoreRow("idempotency_key", "k"), reason: "the key was used for another request")
+        ) {
             try accept("two", other)
         }
         time.withLock { $0 += 61 }
@@ -116,12 +123,14 @@ import Testing
             for order in [PageRequest.Order.oldestFirst, .newestFirst] {
                 var ids: [String] = []
                 var request: PageRequest? = PageRequest(limit: 10, order: order)
-                while let current = request {
+                for _ in 1...3 {
+                    guard let current = request else { break }
                     let page = try store.read { try $0.documents(space: "default", current) }
                     #expect(page.items.count <= 10)
                     ids += page.items.map(\.id)
                     request = page.next.map { PageRequest(after: $0, limit: 10, order: order) }
                 }
+                #expect(request == nil, "three pages hold all")
                 let all = (0..<25).map { "d\($0)" }
                 #expect(ids == (order == .oldestFirst ? all : all.reversed()))
             }
@@ -161,7 +170,8 @@ import Testing
             #expect(try store.read { try $0.nextEventSequence(space: "default") } == 1)
             try store.transaction { tx in
                 try tx.appendEvent(
-                    space: "default", sequence: 1, kind: .learn, document: "d", payload: JSONText(encoding: ["passes": 3]),
+                    space: "default", sequence: 1, kind: .learn, document: "d",
+                    payload: JSONText(encoding: ["passes": 3]),
                     seed: .max)
                 try tx.appendEvent(space: "default", sequence: 2, kind: .consolidate, seed: 1 << 63)
             }

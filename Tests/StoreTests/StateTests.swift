@@ -109,7 +109,8 @@ import Testing
         func draft(parent: Int64?) throws -> GenerationDraft {
             let state = try ChunkedState([StateBlob(name: "w", type: .u8, shape: [bytes.count], bytes: bytes)])
             return GenerationDraft(
-                space: "default", parent: parent, event: nil, levels: [LevelDraft(name: "slow", content: .state(state))])
+                space: "default", parent: parent, event: nil, levels: [LevelDraft(name: "slow", content: .state(state))]
+            )
         }
         try database.withStore { store, _ throws in
             let first = try draft(parent: nil)
@@ -130,7 +131,9 @@ import Testing
     @Test func savingASessionAgainAndAgainDoesNotGrowTheFile() throws {
         let database = TemporaryDatabase()
         try database.withStore { store, _ throws in
-            try store.transaction { _ = try $0.createSession(id: "s", space: "default", .sample(seed: 0, byteCount: 1 << 20)) }
+            try store.transaction {
+                _ = try $0.createSession(id: "s", space: "default", .sample(seed: 0, byteCount: 1 << 20))
+            }
             let before = try store.statistics().databaseBytes
             for seed in UInt64(1)...20 {
                 try store.transaction { _ = try $0.saveSession("s", .sample(seed: seed, byteCount: 1 << 20)) }
@@ -152,7 +155,8 @@ import Testing
                     id: "s", space: "default", SessionDraft(generation: nil, state: state, transcript: []))
             }
             try store.checkpoint()
-            #expect(try Data(contentsOf: URL(fileURLWithPath: database.path)).range(of: Data("vault opens".utf8)) != nil)
+            #expect(
+                try Data(contentsOf: URL(fileURLWithPath: database.path)).range(of: Data("vault opens".utf8)) != nil)
             try store.transaction { try $0.deleteSession("s") }
             try store.checkpoint()
         }

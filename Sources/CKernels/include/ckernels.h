@@ -1,1 +1,4 @@
+#include "isa.h"
+#include "kernels.h"
+#include "product.h"
 #include "threads.h"

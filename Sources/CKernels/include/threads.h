@@ -10,8 +10,6 @@ struct nl_thread {
     void *_Nullable pool;
     /// Inside a parallel section, where further sections run serially.
     bool is_inside;
-    /// The OpenMP runtime has been told to use one thread on this thread.
-    bool has_one_openmp_thread;
 };
 
 /// The calling thread's own record, zeroed at first.

@@ -92,6 +92,17 @@ public struct Variable<S: TensorScalar> {
     public var detached: Variable { tape.constant(value) }
 }
 
+/// Hands independent groups to the compute threads, unless all their work together is not worth waking one.
+///
+/// - Parameter work: multiplications or so, of all groups together.
+func inParallel(_ count: Int, work: Int, _ body: (Int) -> Void) {
+    guard work >= 1 << 16 else {
+        for index in 0..<count { body(index) }
+        return
+    }
+    inParallel(count, body)
+}
+
 /// Splits `count` elements into fixed blocks and hands them to the compute threads.
 ///
 /// The partition depends on `count` alone, so results don't depend on how many threads there are.

@@ -33,6 +33,7 @@ public enum ComputeBudgetError: Error, Equatable, CustomStringConvertible {
     case outOfRange(Int, maximum: Int)
     case alreadyInUse(threads: Int)
 
+    /// What was wrong, and what to do.
     public var description: String {
         switch self {
         case .outOfRange(let count, let maximum):

@@ -1,35 +1,42 @@
 internal import Synchronization
 
-/// Which library multiplies matrices of `Float`, decided once at start.
+/// What multiplies matrices of `Float`, decided once at start.
 ///
-/// | library | where | a row's bits depend on the number of rows |
+/// | library | where | a row's bits depend on the number of rows beside it |
 /// |---|---|---|
-/// | oneDNN | AVX-512, and memory that may be written and executed | no: every sum is one chain of fused multiply-adds |
+/// | oneDNN | AVX-512, and memory that may be written and executed | no |
+/// | built in | everywhere; AVX-512, AVX2 or the compiler's vectors | no |
 /// | OpenBLAS | everywhere | yes |
 ///
-/// With either one, bits do not depend on the number of threads: each call of a library runs on one thread, and
-/// larger products are cut into parts that depend on their shape alone (``TensorScalar/multiplyRows``).
+/// oneDNN takes large dense products and leaves the others to the built-in kernel: both make every sum a chain of
+/// fused multiply-adds in the order of its terms, bit for bit the same. OpenBLAS leaves tiny ones to it too. With any
+/// of them, bits do not depend on the number of threads: each call runs on one thread, and larger products are cut
+/// into parts that depend on their shape alone (``TensorScalar/multiplyRows``).
 public enum MatrixProduct {
-    /// A library that can multiply.
+    /// What can multiply.
     public enum Library: String, Sendable, CaseIterable {
         case openBLAS = "openblas"
         case oneDNN = "onednn"
+        case builtIn = "builtin"
+
+        /// Whether this processor and process have what it needs.
+        public var isUsable: Bool { self != .oneDNN || OneDNN.isUsable }
     }
 
     /// What a user may ask for.
     public enum Selection: String, Sendable, CaseIterable {
-        /// oneDNN where it is usable, else OpenBLAS.
+        /// oneDNN where it is usable, else the built-in kernel where it has AVX2, else OpenBLAS.
         case auto
         case openblas
         case onednn
+        case builtin
     }
 
     /// The library in use; the first product decides for ``Selection/auto`` if nobody has before.
     public static var library: Library {
         switch chosen.load(ordering: .relaxed) {
-        case Choice.oneDNN: .oneDNN
-        case Choice.openBLAS: .openBLAS
-        default: decide(nil)
+        case 0: decide(nil)
+        case let choice: Library.allCases[Int(choice) - 1]
         }
     }
 
@@ -41,39 +48,39 @@ public enum MatrixProduct {
             case .auto: nil
             case .openblas: .openBLAS
             case .onednn: .oneDNN
+            case .builtin: .builtIn
             }
-        if wanted == .oneDNN, !OneDNN.isUsable { throw .unusable(OneDNN.description) }
+        if let wanted, !wanted.isUsable { throw .unusable(OneDNN.description) }
         let inUse = decide(wanted)
         if let wanted, wanted != inUse { throw .alreadyInUse(inUse.rawValue) }
     }
 
     /// Whether a row of a product has the same bits whatever the number of rows beside it.
-    public static var isRowInvariant: Bool { library == .oneDNN }
+    public static var isRowInvariant: Bool { library != .openBLAS }
 
-    /// For the log: library, its version and kernels, and the threads that share the work.
+    /// For the log: library, versions and kernels, and the threads that share the work.
     public static var description: String {
+        let own = BuiltInProduct.description
         let name =
             switch library {
-            case .oneDNN: OneDNN.description + "; Float64 by " + OpenBLAS.description
-            case .openBLAS: OpenBLAS.description
+            case .oneDNN: "\(OneDNN.description), and \(own)"
+            case .openBLAS: "OpenBLAS, and for tiny ones \(own)"
+            case .builtIn: own
             }
-        return "\(name); \(ComputeBudget.threads) threads"
+        return "products by \(name); Double by \(OpenBLAS.description); \(ComputeBudget.threads) threads"
     }
 
-    private enum Choice {
-        static let openBLAS: UInt8 = 1
-        static let oneDNN: UInt8 = 2
-    }
-
+    /// 0, or one more than the library's place in `allCases`.
     private static let chosen = Atomic<UInt8>(0)
 
     /// The first decision stands.
     @discardableResult
     private static func decide(_ wanted: Library?) -> Library {
-        let library = wanted ?? (OneDNN.isUsable ? .oneDNN : .openBLAS)
-        let choice = library == .oneDNN ? Choice.oneDNN : Choice.openBLAS
+        let best: Library = OneDNN.isUsable ? .oneDNN : BuiltInProduct.isFused ? .builtIn : .openBLAS
+        let all = Library.allCases
+        let choice = UInt8(all.firstIndex(of: wanted ?? best)! + 1)
         let result = chosen.compareExchange(expected: 0, desired: choice, ordering: .relaxed)
-        return (result.exchanged ? choice : result.original) == Choice.oneDNN ? .oneDNN : .openBLAS
+        return all[Int(result.exchanged ? choice : result.original) - 1]
     }
 }
 
@@ -82,12 +89,13 @@ public enum MatrixProductError: Error, Equatable, CustomStringConvertible {
     case unusable(String)
     case alreadyInUse(String)
 
+    /// What is missing, and what to do.
     public var description: String {
         switch self {
         case .unusable(let library):
             """
             \(library) can't be used: it needs AVX-512, and memory mappings that are both writable and executable \
-            (systemd's MemoryDenyWriteExecute= must be off); choose openblas or auto
+            (systemd's MemoryDenyWriteExecute= must be off); choose auto, builtin or openblas
             """
         case .alreadyInUse(let library):
             "matrix products already run on \(library); choose the library before the first product"

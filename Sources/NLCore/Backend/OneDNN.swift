@@ -5,64 +5,76 @@ internal import Glibc
 ///
 /// Each thread owns its stream, its primitives and their memory objects: oneDNN's scratchpad belongs to the thread
 /// that made the primitive, and nothing has to be locked. In the steady state a product finds its primitive by
-/// shape and strides, points three memory objects at the caller's numbers and runs; nothing is allocated.
+/// shape, points three memory objects at the caller's numbers and runs; nothing is allocated.
 enum OneDNN {
-    /// Whether oneDNN can run the kernels that this project relies on: AVX-512, and mappings that are both writable
-    /// and executable for its code generator.
-    ///
-    /// Below AVX-512 its products are slower than OpenBLAS's and depend on the number of rows.
+    /// Whether oneDNN can do here what this project relies on: AVX-512 kernels (those for AVX2 are slow and their bits
+    /// depend on the number of rows), memory mappings that are both writable and executable for its code generator,
+    /// and sums in the order of their terms. That order is nowhere promised, so it is tried out.
     static let isUsable: Bool = {
         // Values of dnnl_cpu_isa_t are sets of bits: every one with AVX-512 contains that of AVX512_CORE.
         let avx512 = dnnl_cpu_isa_avx512_core.rawValue
         guard dnnl_get_effective_cpu_isa().rawValue & avx512 == avx512, let context = Context() else { return false }
-        let shape = ProductShape(m: 16, n: 64, k: 64, transposeB: true)
-        return context.makeProduct(Key(shape, lda: 64, ldb: 64, ldc: 64, accumulate: false)) != nil
+        return ProductShape.probes.allSatisfy { shape in
+            context.makeProduct(Key(shape: shape, accumulate: true)).map { product in
+                defer { product.destroy() }
+                return sumsInOrder(shape)
+            } ?? false
+        }
     }()
+
+    private static func sumsInOrder(_ shape: ProductShape) -> Bool {
+        func numbers(_ count: Int, _ step: Int) -> [Float] {
+            (0..<count).map { Float(($0 &* step) % 1021 - 510) / 511 }
+        }
+        let a = numbers(shape.m * shape.k, 389)
+        let b = numbers(shape.k * shape.n, 631)
+        var c = numbers(shape.m * shape.n, 97)
+        var expected = c
+        multiply(shape, a, b, &c, accumulate: true)
+        BuiltInProduct.multiply(
+            shape, a, shape.transposeA ? shape.m : shape.k, b, shape.transposeB ? shape.k : shape.n, &expected,
+            shape.n, accumulate: true)
+        return c == expected
+    }
 
     /// Version and instruction set, for the log.
     static var description: String {
         guard let version = dnnl_version()?.pointee, let isa = dnnl_cpu_isa2str(dnnl_get_effective_cpu_isa()) else {
             return "oneDNN"
         }
-        return "oneDNN \(version.major).\(version.minor).\(version.patch), \(String(cString: isa))"
+        let name = String(cString: isa).replacing("cpu_isa_", with: "")
+        return "oneDNN \(version.major).\(version.minor).\(version.patch), \(name)"
     }
 
-    /// C ← op(A)·op(B) (+ C). Every sum over at most ``longestChain`` terms is one chain of fused multiply-adds in
-    /// their order; longer ones are cut into such chains and added up from the first. So the bits of a number of C
-    /// depend on its row of op(A) and column of op(B), and on nothing else.
+    /// Whether oneDNN's fast kernel takes this product as it stands: matrices without gaps, sums of one chain. It
+    /// answers others with another kernel, whose bits depend on the number of rows.
+    static func takes(_ shape: ProductShape, _ lda: Int, _ ldb: Int, _ ldc: Int) -> Bool {
+        let isWhole = shape.k <= BuiltInProduct.longestChain || (shape.transposeA && !shape.transposeB)
+        return isWhole && lda == (shape.transposeA ? shape.m : shape.k)
+            && ldb == (shape.transposeB ? shape.k : shape.n) && ldc == shape.n
+    }
+
+    /// C ← op(A)·op(B) (+ C) of matrices that it ``takes(_:_:_:_:)``; bit for bit ``BuiltInProduct``.
     static func multiply(
-        _ shape: ProductShape, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>, _ ldb: Int,
-        _ c: UnsafeMutablePointer<Float>, _ ldc: Int, accumulate: Bool
+        _ shape: ProductShape, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>,
+        accumulate: Bool
     ) {
         let context = Context.ofThisThread
         var part = shape
-        for start in stride(from: 0, to: shape.k, by: longestChain) {
-            part.k = min(longestChain, shape.k - start)
+        for start in stride(from: 0, to: shape.k, by: BuiltInProduct.longestChain) {
+            part.k = min(BuiltInProduct.longestChain, shape.k - start)
             context.run(
-                Key(part, lda: lda, ldb: ldb, ldc: ldc, accumulate: accumulate || start > 0),
-                UnsafeMutablePointer(mutating: a + (shape.transposeA ? start * lda : start)),
-                UnsafeMutablePointer(mutating: b + (shape.transposeB ? start : start * ldb)), c)
+                Key(shape: part, accumulate: accumulate || start > 0),
+                UnsafeMutablePointer(mutating: a + start * shape.m),
+                UnsafeMutablePointer(mutating: b + start * shape.n),
+                c)
         }
     }
-
-    /// oneDNN 2.6 keeps sums of this length whole; where it cuts longer ones depends on the other sizes.
-    static let longestChain = 512
 
     /// What oneDNN compiles a product for.
     struct Key: Hashable {
         var shape: ProductShape
-        var lda: Int
-        var ldb: Int
-        var ldc: Int
         var accumulate: Bool
-
-        init(_ shape: ProductShape, lda: Int, ldb: Int, ldc: Int, accumulate: Bool) {
-            self.shape = shape
-            self.lda = lda
-            self.ldb = ldb
-            self.ldc = ldc
-            self.accumulate = accumulate
-        }
     }
 
     /// One compiled product with its memory objects.
@@ -162,9 +174,9 @@ enum OneDNN {
 
         fileprivate func makeProduct(_ key: Key) -> Product? {
             let shape = key.shape
-            var a = describe(shape.m, shape.k, key.lda, isTransposed: shape.transposeA)
-            var b = describe(shape.k, shape.n, key.ldb, isTransposed: shape.transposeB)
-            var c = describe(shape.m, shape.n, key.ldc, isTransposed: false)
+            var a = describe(shape.m, shape.k, isTransposed: shape.transposeA)
+            var b = describe(shape.k, shape.n, isTransposed: shape.transposeB)
+            var c = describe(shape.m, shape.n, isTransposed: false)
             var operation = dnnl_matmul_desc_t()
             guard dnnl_matmul_desc_init(&operation, &a, &b, nil, &c) == dnnl_success else { return nil }
 
@@ -203,13 +215,12 @@ enum OneDNN {
                 primitive: primitive, a: memories[0], b: memories[1], c: memories[2], arguments: arguments)
         }
 
-        private func describe(_ rows: Int, _ columns: Int, _ stride: Int, isTransposed: Bool) -> dnnl_memory_desc_t {
+        private func describe(_ rows: Int, _ columns: Int, isTransposed: Bool) -> dnnl_memory_desc_t {
             var description = dnnl_memory_desc_t()
             let status = dnnl_memory_desc_init_by_strides(
                 &description, 2, [Int64(rows), Int64(columns)], dnnl_f32,
-                isTransposed ? [1, Int64(stride)] : [Int64(stride), 1])
-            precondition(
-                status == dnnl_success, "oneDNN refuses a \(rows) x \(columns) matrix with stride \(stride)")
+                isTransposed ? [1, Int64(rows)] : [Int64(columns), 1])
+            precondition(status == dnnl_success, "oneDNN refuses a \(rows) x \(columns) matrix")
             return description
         }
     }
@@ -222,4 +233,14 @@ private func useOneOpenMPThread() {
     // libgomp comes with libdnnl, and has no header that both compilers' C modules agree on.
     guard let symbol = dlsym(UnsafeMutableRawPointer(bitPattern: 0), "omp_set_num_threads") else { return }
     unsafeBitCast(symbol, to: SetThreads.self)(1)
+}
+
+extension ProductShape {
+    /// Small ones that oneDNN answers with its large kernel.
+    fileprivate static let probes = [
+        ProductShape(m: 33, n: 96, k: 512),
+        ProductShape(m: 33, n: 96, k: 512, transposeB: true),
+        ProductShape(m: 96, n: 64, k: 512, transposeA: true),
+        ProductShape(m: 1, n: 64, k: 64, transposeB: true),
+    ]
 }

@@ -17,6 +17,10 @@ public protocol TensorScalar: BinaryFloatingPoint, Sendable {
         _ shape: ProductShape, _ a: UnsafePointer<Self>, _ lda: Int, _ b: UnsafePointer<Self>, _ ldb: Int,
         _ c: UnsafeMutablePointer<Self>, _ ldc: Int, accumulate: Bool)
 
+    /// y = eˣ.
+    static func exponentials(_ count: Int, _ x: UnsafePointer<Self>, _ y: UnsafeMutablePointer<Self>)
+    /// y = 1 / (1 + e⁻ˣ).
+    static func sigmoids(_ count: Int, _ x: UnsafePointer<Self>, _ y: UnsafeMutablePointer<Self>)
     /// y = silu(x).
     static func silu(_ count: Int, _ x: UnsafePointer<Self>, _ y: UnsafeMutablePointer<Self>)
     /// dx += dy · silu'(x).

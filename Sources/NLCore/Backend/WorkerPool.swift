@@ -35,9 +35,15 @@ final class WorkerPool: Sendable {
     /// Threads that take part in a section, the caller included.
     let threads: Int
 
+    /// Of the section's closure, the caller keeps the only reference.
     private struct Section {
         var count = 0
-        var body: UnsafePointer<(Int) -> Void>?
+        var body: UnsafePointer<Body>?
+    }
+
+    /// A pointer to a bare closure would add one more, allocated, closure around it.
+    private struct Body {
+        let run: (Int) -> Void
     }
 
     private static let open: UInt32 = 1 << 31
@@ -107,7 +113,7 @@ final class WorkerPool: Sendable {
         }
         thread.pointee.is_inside = true
         withoutActuallyEscaping(body) { body in
-            withUnsafePointer(to: body) { body in
+            withUnsafePointer(to: Body(run: body)) { body in
                 section.pointee = Section(count: count, body: body)
                 next.store(0, ordering: .relaxed)
                 gate.store(Self.open, ordering: .releasing)
@@ -212,7 +218,7 @@ final class WorkerPool: Sendable {
         while true {
             let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
             if index >= count { return }
-            body.pointee(index)
+            body.pointee.run(index)
         }
     }
 

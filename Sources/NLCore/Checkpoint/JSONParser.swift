@@ -122,7 +122,9 @@ private struct JSONParser {
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isInteger, let exact = Int(text) { return .integer(exact) }
-        guard let value = Double(text), value.isFinite else { throw error("the number \(text.prefix(40)) is out of range") }
+        guard let value = Double(text), value.isFinite else {
+            throw error("the number \(text.prefix(40)) is out of range")
+        }
         return .number(value)
     }
 
@@ -138,7 +140,9 @@ private struct JSONParser {
         while let byte = next {
             switch byte {
             case UInt8(ascii: "\""):
-                guard let result = String(validating: text, as: UTF8.self) else { throw error("invalid UTF-8 in a string") }
+                guard let result = String(validating: text, as: UTF8.self) else {
+                    throw error("invalid UTF-8 in a string")
+                }
                 position += 1
                 return result
             case UInt8(ascii: "\\"):

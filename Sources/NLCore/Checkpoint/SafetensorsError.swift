@@ -34,7 +34,8 @@ public struct SafetensorsError: Error, Equatable, Sendable, CustomStringConverti
         case .malformedHeader(let detail): return "\(place): not a safetensors header: \(detail)"
         case .malformedTensor(let detail): return "\(place): \(detail)"
         case .missingTensor: return "\(place) is not in the file"
-        case .unsupportedConversion(let from, let to): return "\(place) holds \(from.rawValue), which is not read as \(to)"
+        case .unsupportedConversion(let from, let to):
+            return "\(place): \(from.rawValue) is not converted to or from \(to)"
         case .wrongCount(let expected, let actual): return "\(place) has \(expected) elements, \(actual) were given"
         }
     }

@@ -59,7 +59,9 @@ struct SafetensorsHeader {
         tensors.reserveCapacity(members.count)
         for (name, value) in members {
             if name == Self.metadataKey {
-                guard let entries = value.object?.members else { throw malformed("\(Self.metadataKey) is \(value.kind)") }
+                guard let entries = value.object?.members else {
+                    throw malformed("\(Self.metadataKey) is \(value.kind)")
+                }
                 for (key, value) in entries {
                     guard let text = value.string else {
                         throw malformed("\(Self.metadataKey).\(key.prefix(80)) is \(value.kind), not a string")
@@ -68,7 +70,9 @@ struct SafetensorsHeader {
                 }
             } else {
                 // Different bytes may still be one `String`, by Unicode equivalence; looking it up would be ambiguous.
-                guard names.insert(name).inserted else { throw malformed("two tensors are called \"\(name.prefix(80))\"") }
+                guard names.insert(name).inserted else {
+                    throw malformed("two tensors are called \"\(name.prefix(80))\"")
+                }
                 do {
                     tensors.append(try TensorDescription(name: name, entry: value))
                 } catch {
@@ -138,7 +142,8 @@ extension TensorDescription {
         }
         let range = offsets[0]..<offsets[1]
         guard range.count == byteCount else {
-            throw .malformedTensor("shape \(shape) of \(typeName) needs \(byteCount) bytes, its offsets hold \(range.count)")
+            throw .malformedTensor(
+                "shape \(shape) of \(typeName) needs \(byteCount) bytes, its offsets hold \(range.count)")
         }
         self.init(name: name, dataType: dataType, shape: shape, byteRange: range)
     }

@@ -203,8 +203,8 @@ public struct Acquisition: Sendable {
     }
 
     private func progress(surprise: [Float]) -> Progress {
-        let perPass = Double(text.tokenCount)
-        let done = Double(max(pass - 1, 0)) + Double(position) / perPass
+        let passesDone = phase == .learning ? Double(pass - 1) : Double(pass)
+        let done = passesDone + Double(position) / Double(text.tokenCount)
         return Progress(
             pass: pass, tokens: documentTokens, loss: lastLoss, target: phase == .base ? nil : target,
             fraction: min(done / Double(max(settings.maximumPasses, 1)), 1), surprise: surprise)

@@ -5,9 +5,11 @@
 ///
 /// This is the form that training uses. ``StreamingTitans`` computes the same token by token for serving.
 struct SelfModifyingTitans<S: TensorScalar> {
-    /// Which of two equal ways computes a chunk's write.
-    enum Form: Sendable {
-        /// One triangular solve a chunk: the fast one.
+    /// Which of three equal ways computes the recurrence.
+    enum Form: Sendable, CaseIterable {
+        /// All chunks of a stream and head in one operation, its gradient written by hand: the fast one.
+        case fused
+        /// One triangular solve a chunk, differentiated operation by operation: the reference of the fused form.
         case chunked
         /// One token after another, as Eqs. 88 and 90 are written: the reference.
         case recurrent
@@ -27,37 +29,50 @@ struct SelfModifyingTitans<S: TensorScalar> {
     /// - Returns: `[B, T, D]`, and the closed state after `u`.
     func callAsFunction(_ u: Variable<S>, state: TitansState<S>) -> (output: Variable<S>, state: TitansState<S>) {
         let c = configuration
-        let tape = u.tape
-        let (batch, length) = (u.shape[0], u.shape[1])
         let x = u.causalConvolution(parameters.convolution, history: state.history).silu()  // c in the spec
         let query = x.linear(parameters.query).splitHeads(c.heads).unit()  // [G, T, d]
         let keyInput = x.linear(parameters.key).splitHeads(c.heads)
         let valueInput = x.linear(parameters.value).splitHeads(c.heads)
         let gateInput = x.splitHeads(c.heads)
+        let rows = FusedTitans<S>.Inputs(key: keyInput, value: valueInput, gate: gateInput, query: query)
+        let (reads, delta) =
+            form == .fused ? FusedTitans(c, parameters, rows)(state.delta) : composed(rows, state.delta)
+        let y = reads.rms(gain: parameters.headGain).mergeHeads(c.heads)
+        let output = (y * x.linear(parameters.gate).silu()).linear(parameters.output)
+        let history = lastRows(of: u.value, after: state.history, count: c.convolutionWindow - 1)
+        return (output, TitansState(history: history, delta: delta))
+    }
 
+    /// The recurrence as operations of the tape.
+    private func composed(
+        _ z: FusedTitans<S>.Inputs, _ state: PerMemory<MemoryWeights<Tensor<S>>>
+    ) -> (reads: Variable<S>, delta: PerMemory<MemoryWeights<Tensor<S>>>) {
+        let c = configuration
+        let tape = z.key.tape
+        let (batch, length) = (z.key.shape[0] / c.heads, z.key.shape[1])
         let initial = PerMemory<MemoryWeights<Variable<S>>> { kind in
             MemoryWeights(w1: parameters.w1[kind].repeated(batch), w2: parameters.w2[kind].repeated(batch))
         }
         var delta = PerMemory<MemoryWeights<Variable<S>>> { kind in
-            MemoryWeights(w1: tape.constant(state.delta[kind].w1), w2: tape.constant(state.delta[kind].w2))
+            MemoryWeights(w1: tape.constant(state[kind].w1), w2: tape.constant(state[kind].w2))
         }
         var reads: [Variable<S>] = []
         for start in stride(from: 0, to: length, by: c.projectionChunkSize) {
             let span = start..<min(start + c.projectionChunkSize, length)
             // W̄ of the four projection memories stands still for the whole span.
             let current = { (kind: MemoryKind) in initial[kind] + delta[kind] }
-            let key = retrieve(current(.key), keyInput.slice(span)).unit()
-            let value = retrieve(current(.value), valueInput.slice(span)).unit()
-            let stepSize = retrieve(current(.stepSize), gateInput.slice(span))
+            let key = retrieve(current(.key), z.key.slice(span)).unit()
+            let value = retrieve(current(.value), z.value.slice(span)).unit()
+            let stepSize = retrieve(current(.stepSize), z.gate.slice(span))
                 .headReadout(parameters.stepSizeReadout, bias: parameters.stepSizeBias)
                 .sigmoid().scaled(by: S(c.stepSizeMaximum))  // η, [G, n]
             let logRetention =
                 c.retains
-                ? retrieve(current(.retention), gateInput.slice(span))
+                ? retrieve(current(.retention), z.gate.slice(span))
                     .headReadout(parameters.retentionReadout, bias: parameters.retentionBias).logSigmoid()
                 : tape.constant(.zeros(stepSize.shape))  // log α, [G, n]
             let rows = MemoryRows(key: key, value: value, stepSize: stepSize, logRetention: logRetention)
-            let spanQuery = query.slice(span)
+            let spanQuery = z.query.slice(span)
             for inner in stride(from: 0, to: span.count, by: c.chunkSize) {
                 let part = inner..<min(inner + c.chunkSize, span.count)
                 let written = write(initial[.main], delta[.main], rows.slice(part), query: spanQuery.slice(part))
@@ -68,12 +83,8 @@ struct SelfModifyingTitans<S: TensorScalar> {
                 delta[kind] = write(initial[kind], delta[kind], rows, query: nil).delta
             }
         }
-        let y = Variable.concatenated(reads).rms(gain: parameters.headGain).mergeHeads(c.heads)
-        let output = (y * x.linear(parameters.gate).silu()).linear(parameters.output)
-        let after = TitansState(
-            history: lastRows(of: u.value, after: state.history, count: c.convolutionWindow - 1),
-            delta: PerMemory { MemoryWeights(w1: delta[$0].w1.value, w2: delta[$0].w2.value) })
-        return (output, after)
+        let after = PerMemory { MemoryWeights(w1: delta[$0].w1.value, w2: delta[$0].w2.value) }
+        return (Variable.concatenated(reads), after)
     }
 
     /// Writes one chunk into one memory and, given queries, reads it before each token.
@@ -101,7 +112,7 @@ struct SelfModifyingTitans<S: TensorScalar> {
             u: e.scalingRows(by: length).scalingRows(by: step), rows: rows)
         let radius = S(configuration.memoryRadius)
         switch form {
-        case .chunked:
+        case .chunked, .fused:
             let w2 = inner.chunked(usesDelta: configuration.usesDelta)
             let w1 = outer.chunked(usesDelta: configuration.usesDelta)
             let reads = query.map { query in

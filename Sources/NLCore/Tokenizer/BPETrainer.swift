@@ -35,7 +35,8 @@ public struct BPETrainer: Sendable {
         let smallest = specialTokens.count + 256
         guard (smallest...TokenizerFile.maximumVocabularySize).contains(vocabularySize) else {
             throw .invalidTraining(
-                "a vocabulary of \(vocabularySize) tokens is not in \(smallest)...\(TokenizerFile.maximumVocabularySize)")
+                "a vocabulary of \(vocabularySize) tokens is not in \(smallest)...\(TokenizerFile.maximumVocabularySize)"
+            )
         }
         guard Set(specialTokens).count == specialTokens.count, !specialTokens.contains("") else {
             throw .invalidTraining("special tokens must be different and not empty")

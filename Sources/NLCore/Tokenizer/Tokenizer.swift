@@ -59,7 +59,7 @@ public final class Tokenizer: Sendable {
         addedTokens = asGiven
         normalizedAddedTokens = normalized
 
-        let addedIDs = Set(file.addedTokens.map(\.id))
+        let added = Dictionary(uniqueKeysWithValues: file.addedTokens.map { ($0.id, $0) })
         var ids: [[UInt8]: Int] = [:]
         ids.reserveCapacity(file.contents.count)
         var ranges: [Range<Int>] = []
@@ -68,17 +68,22 @@ public final class Tokenizer: Sendable {
             let start = bytes.count
             if let content {
                 ids[Array(content.utf8)] = id
-                let decoded = ByteAlphabet.bytes(of: content)
-                // An added token such as "\u{E9}" is text although its character also names a byte, which alone would
-                // decode to U+FFFD (and does in the reference).
-                let isText = addedIDs.contains(id) && String(validating: decoded, as: UTF8.self) == nil
-                bytes += isText ? Array(content.utf8) : decoded
+                bytes += Self.decodedBytes(of: content, added: added[id], normalizesNFC: file.normalizesNFC)
             }
             ranges.append(start..<bytes.count)
         }
         self.ids = ids
         byteRanges = ranges
         vocabularyBytes = bytes
+    }
+
+    private static func decodedBytes(of content: String, added: AddedToken?, normalizesNFC: Bool) -> [UInt8] {
+        let text = normalizesNFC && added?.isNormalized == true ? normalizedNFC(content) : content
+        let bytes = ByteAlphabet.bytes(of: text)
+        // An added token such as "caf\u{E9}" is text, although each of its characters also names a byte; read as
+        // bytes it would end in U+FFFD (and does in the reference).
+        if added != nil, String(validating: bytes, as: UTF8.self) == nil { return Array(text.utf8) }
+        return bytes
     }
 
     // MARK: - Vocabulary

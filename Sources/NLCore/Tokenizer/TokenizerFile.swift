@@ -53,7 +53,7 @@ struct TokenizerFile {
             throw .unsupported(key: "model.type", value: describe(type), accepted: "\"BPE\"")
         }
         if let dropout = model["dropout"], dropout != .null, dropout != .integer(0), dropout != .number(0) {
-            throw .unsupported(key: "model.dropout", value: describe(dropout), accepted: "null (encoding is deterministic)")
+            throw .unsupported(key: "model.dropout", value: describe(dropout), accepted: "null")
         }
         for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
             if let value = model[key], value != .null, value != .string("") {
@@ -122,7 +122,8 @@ struct TokenizerFile {
             }
             guard let left = ids[parts[0]], let right = ids[parts[1]], let product = ids[parts[0] + parts[1]] else {
                 throw .malformed(
-                    key: "model.merges[\(rank)]", reason: "a part of \(describe(entry)), or the whole, is not in model.vocab")
+                    key: "model.merges[\(rank)]",
+                    reason: "a part of \(describe(entry)), or the whole, is not in model.vocab")
             }
             merges.append((UInt32(left), UInt32(right), UInt32(product)))
         }
@@ -142,7 +143,8 @@ struct TokenizerFile {
         var largest = -1
         for (index, entry) in entries.enumerated() {
             let key = "added_tokens[\(index)]"
-            guard let object = entry.object, let content = object["content"]?.string, let id = object["id"]?.integer else {
+            guard let object = entry.object, let content = object["content"]?.string, let id = object["id"]?.integer
+            else {
                 throw .malformed(key: key, reason: "expected an object with \"content\" and \"id\"")
             }
             guard !content.isEmpty else { throw .malformed(key: key, reason: "the content is empty") }
@@ -154,7 +156,8 @@ struct TokenizerFile {
             let expected = known[Array(content.utf8)] ?? max(modelCount, largest + 1)
             guard id == expected else {
                 throw .malformed(
-                    key: key, reason: "\"\(content.prefix(80))\" has id \(id), the vocabulary or its place gives \(expected)")
+                    key: key,
+                    reason: "\"\(content.prefix(80))\" has id \(id), the vocabulary or its place gives \(expected)")
             }
             if known.updateValue(id, forKey: Array(content.utf8)) == nil { try assign(content, to: id, key: key) }
             largest = max(largest, id)
@@ -206,7 +209,8 @@ struct TokenizerFile {
             for step in steps { try readPostProcessor(step) }
         default:
             throw .unsupported(
-                key: "post_processor", value: describe(value), accepted: "null, ByteLevel, TemplateProcessing, Sequence")
+                key: "post_processor", value: describe(value),
+                accepted: "null, ByteLevel, TemplateProcessing, Sequence")
         }
     }
 
@@ -216,7 +220,9 @@ struct TokenizerFile {
         guard template == Template() else {
             throw .unsupported(key: "post_processor", value: "several templates", accepted: "one")
         }
-        guard let pieces = value.object?["single"]?.array else { throw .malformed(key: key, reason: "expected an array") }
+        guard let pieces = value.object?["single"]?.array else {
+            throw .malformed(key: key, reason: "expected an array")
+        }
         let tokens = value.object?["special_tokens"]?.object
         var hasSequence = false
         for piece in pieces {

@@ -1,6 +1,6 @@
 /// How well a model predicts whole documents, read as the daemon reads them: from a fresh state, in windows, the
 /// memories' state carried from window to window.
-public struct DocumentScoring<S: TensorScalar>: Sendable {
+public struct DocumentScoring: Sendable {
     /// The model's geometry.
     public let configuration: HopeConfiguration
     /// Tokens a window; a multiple of C_p, so that states are closed between windows.
@@ -23,7 +23,7 @@ public struct DocumentScoring<S: TensorScalar>: Sendable {
     /// Σ −log p(token | those before it), in nats, of each document.
     ///
     /// - Parameter documents: tokens, the first of which is given and not scored.
-    public func callAsFunction(_ parameters: ParameterSet<S>, _ documents: [[Int32]]) -> [Double] {
+    public func callAsFunction(_ parameters: ParameterSet<Float>, _ documents: [[Int32]]) -> [Double] {
         // Documents of like length share a tape, so that little of it is padding.
         let order = documents.indices.sorted { (documents[$0].count, $0) < (documents[$1].count, $1) }
         let groups = stride(from: 0, to: order.count, by: batch).map { Array(order[$0..<min($0 + batch, order.count)]) }
@@ -38,9 +38,9 @@ public struct DocumentScoring<S: TensorScalar>: Sendable {
         return result
     }
 
-    private func nats(_ parameters: ParameterSet<S>, _ documents: [[Int32]]) -> [Double] {
+    private func nats(_ parameters: ParameterSet<Float>, _ documents: [[Int32]]) -> [Double] {
         var sums = [Double](repeating: 0, count: documents.count)
-        var states: [TitansState<S>]?
+        var states: [TitansState<Float>]?
         let longest = (documents.map(\.count).max() ?? 0) - 1
         for start in stride(from: 0, to: max(longest, 0), by: window) {
             // What follows a document's end can't change what came before it: the model is causal.
@@ -52,11 +52,11 @@ public struct DocumentScoring<S: TensorScalar>: Sendable {
                     targets.append(position + 1 < document.count ? document[position + 1] : 0)
                 }
             }
-            let tape = Tape<S>()
+            let tape = Tape<Float>()
             let model = HopeModel(configuration, parameters, on: tape) { _ in false }
             let (logits, after) = model(inputs, batch: documents.count, states: states)
             states = after
-            let weights = [S](repeating: 0, count: targets.count)
+            let weights = [Float](repeating: 0, count: targets.count)
             let losses = logits.crossEntropy(targets, weights: weights).rowLosses
             for (row, document) in documents.enumerated() {
                 for offset in 0..<window where start + offset + 1 < document.count {

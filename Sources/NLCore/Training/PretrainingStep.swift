@@ -5,8 +5,10 @@
 /// last bit for any number of threads. Whole tapes side by side also keep every core busy through the operations too
 /// small to be split.
 ///
+/// In `Float` only, so that the compiler sees one concrete type from here down and specialises the whole model for it.
+///
 /// Every sequence starts a fresh stream: the memories' Δ is zero, as at the beginning of a document.
-public struct PretrainingStep<S: TensorScalar>: Sendable {
+public struct PretrainingStep: Sendable {
     /// The model's geometry.
     public let configuration: HopeConfiguration
     /// Sequences on one tape.
@@ -17,7 +19,7 @@ public struct PretrainingStep<S: TensorScalar>: Sendable {
         /// Mean of −log p(next token), in nats.
         public let loss: Double
         /// ∂loss/∂θ of every parameter.
-        public let gradients: ParameterSet<S>
+        public let gradients: ParameterSet<Float>
     }
 
     /// Steps of a model.
@@ -35,7 +37,7 @@ public struct PretrainingStep<S: TensorScalar>: Sendable {
     ///   - parameters: every tensor of the model.
     ///   - tokens: `[B, T + 1]` in row-major order: T inputs, and the T tokens that follow them.
     ///   - batch: B.
-    public func callAsFunction(_ parameters: ParameterSet<S>, tokens: [Int32], batch: Int) -> Outcome {
+    public func callAsFunction(_ parameters: ParameterSet<Float>, tokens: [Int32], batch: Int) -> Outcome {
         let row = tokens.count / max(batch, 1)
         precondition(batch >= 1 && row >= 2 && row * batch == tokens.count, "\(tokens.count) tokens in \(batch) rows")
         let starts = Array(stride(from: 0, to: batch, by: microBatch))
@@ -43,7 +45,7 @@ public struct PretrainingStep<S: TensorScalar>: Sendable {
         inParallel(starts.count) { part in
             let rows = starts[part]..<min(starts[part] + microBatch, batch)
             let own = Array(tokens[rows.lowerBound * row..<rows.upperBound * row])
-            let weight = 1 / S(batch * (row - 1))
+            let weight = 1 / Float(batch * (row - 1))
             slots.fill(part, with: microBatchOutcome(parameters, own, rows.count, row, weight: weight))
         }
         let outcomes = slots.take()
@@ -53,7 +55,7 @@ public struct PretrainingStep<S: TensorScalar>: Sendable {
     }
 
     private func microBatchOutcome(
-        _ parameters: ParameterSet<S>, _ tokens: [Int32], _ batch: Int, _ row: Int, weight: S
+        _ parameters: ParameterSet<Float>, _ tokens: [Int32], _ batch: Int, _ row: Int, weight: Float
     ) -> Outcome {
         var inputs: [Int32] = []
         var targets: [Int32] = []
@@ -61,10 +63,10 @@ public struct PretrainingStep<S: TensorScalar>: Sendable {
             inputs += tokens[start..<start + row - 1]
             targets += tokens[start + 1..<start + row]
         }
-        let tape = Tape<S>()
+        let tape = Tape<Float>()
         let model = HopeModel(configuration, parameters, on: tape) { _ in true }
         let logits = model(inputs, batch: batch).logits
-        let (loss, rowLosses) = logits.crossEntropy(targets, weights: [S](repeating: weight, count: targets.count))
+        let (loss, rowLosses) = logits.crossEntropy(targets, weights: [Float](repeating: weight, count: targets.count))
         tape.backward(from: loss)
         return Outcome(
             loss: rowLosses.reduce(0) { $0 + Double($1) } * Double(weight), gradients: model.gradients())

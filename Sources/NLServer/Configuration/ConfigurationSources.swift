@@ -58,7 +58,8 @@ struct ConfigurationSources: Sendable {
         do {
             node = try Yams.compose(yaml: text)
         } catch {
-            throw ConfigurationError(description: "The configuration file '\(path)' is not valid YAML or JSON: \(error)")
+            throw ConfigurationError(
+                description: "The configuration file '\(path)' is not valid YAML or JSON: \(error)")
         }
         guard let node else { return [:] }
         guard let mapping = node.mapping else {
@@ -69,7 +70,9 @@ struct ConfigurationSources: Sendable {
         for (key, value) in mapping {
             guard let option = keys[key.string ?? ""] else {
                 throw ConfigurationError(
-                    description: "Unknown key '\(key.string ?? "?")' in '\(path)'. Known: \(keys.keys.sorted().joined(separator: ", ")).")
+                    description:
+                        "Unknown key '\(key.string ?? "?")' in '\(path)'. Known: \(keys.keys.sorted().joined(separator: ", "))."
+                )
             }
             guard let text = value.scalar?.string else {
                 throw ConfigurationError(description: "'\(option.key)' in '\(path)' must be a single value.")

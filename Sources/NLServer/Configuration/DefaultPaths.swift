@@ -4,7 +4,8 @@ import Foundation
 enum DefaultPaths {
     /// The shipped model: under the working directory, or beside the executable's checkout or installation.
     static func model(
-        executable: URL? = Bundle.main.executableURL, workingDirectory: String = FileManager.default.currentDirectoryPath
+        executable: URL? = Bundle.main.executableURL,
+        workingDirectory: String = FileManager.default.currentDirectoryPath
     ) -> String {
         var candidates = [URL(filePath: workingDirectory).appending(path: "deploy/model")]
         if var directory = executable?.resolvingSymlinksInPath().deletingLastPathComponent() {

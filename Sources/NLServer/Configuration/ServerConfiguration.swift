@@ -106,7 +106,9 @@ private struct OptionReader {
     }
 
     func value<T>(_ option: ServerOption, _ accepted: String, _ parse: (String) -> T?) throws -> T {
-        guard let value = parse(sources.values[option]?.text ?? option.defaultText) else { throw refuse(option, accepted) }
+        guard let value = parse(sources.values[option]?.text ?? option.defaultText) else {
+            throw refuse(option, accepted)
+        }
         return value
     }
 

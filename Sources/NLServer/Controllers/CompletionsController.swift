@@ -36,7 +36,9 @@ struct CompletionsController: Sendable {
         try WireJSON.response(WireModel(try await services.model(named: context.parameters.require("model"))))
     }
 
-    private func envelope(_ generation: GenerationRequest, _ fields: GenerationFields) async throws -> GenerationEnvelope {
+    private func envelope(_ generation: GenerationRequest, _ fields: GenerationFields) async throws
+        -> GenerationEnvelope
+    {
         GenerationEnvelope(
             request: generation, model: try await services.model(named: fields.model).id,
             created: Int(Date().timeIntervalSince1970), includesUsage: fields.includesUsage)

@@ -11,7 +11,9 @@ struct ServerServices: Sendable {
     func model(named name: String?) async throws -> ModelDescription {
         let models = try await engine.models()
         if let name {
-            guard let model = models.first(where: { $0.id == name }) else { throw EngineError.notFound(.model, id: name) }
+            guard let model = models.first(where: { $0.id == name }) else {
+                throw EngineError.notFound(.model, id: name)
+            }
             return model
         }
         guard let model = models.first else { throw EngineError.notFound(.model, id: "") }

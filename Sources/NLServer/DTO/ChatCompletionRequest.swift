@@ -1,3 +1,5 @@
+import HTTPTypes
+
 /// `POST /v1/chat/completions`.
 struct ChatCompletionRequest: WireRequest {
     enum CodingKeys: String, CodingKey, CaseIterable {
@@ -42,22 +44,22 @@ struct ChatCompletionRequest: WireRequest {
         let c = try decoder.container(keyedBy: CodingKeys.self)
         messages = try c.decode([Message].self, forKey: .messages)
         logprobs = try c.decodeIfPresent(Bool.self, forKey: .logprobs)
-        topLogprobs = try c.decodeIfPresent(Int.self, forKey: .topLogprobs)
+        topLogprobs = try c.integer(.topLogprobs)
         tools = try c.decodeIfPresent([JSONValue].self, forKey: .tools)
         responseFormat = try c.decodeIfPresent(ResponseFormat.self, forKey: .responseFormat)
-        let newer = try c.decodeIfPresent(Int.self, forKey: .maxCompletionTokens)
+        let newer = try c.integer(.maxCompletionTokens)
         maxTokensField = newer == nil ? "max_tokens" : "max_completion_tokens"
-        let older = try c.decodeIfPresent(Int.self, forKey: .maxTokens)
+        let older = try c.integer(.maxTokens)
         fields = GenerationFields(
             model: try c.decodeIfPresent(String.self, forKey: .model),
             maxTokens: newer ?? older,
             temperature: try c.decodeIfPresent(Double.self, forKey: .temperature),
             topP: try c.decodeIfPresent(Double.self, forKey: .topP),
-            topK: try c.decodeIfPresent(Int.self, forKey: .topK),
+            topK: try c.integer(.topK),
             minP: try c.decodeIfPresent(Double.self, forKey: .minP),
-            seed: try c.decodeIfPresent(Int.self, forKey: .seed),
+            seed: try c.integer(.seed),
             stop: try c.decodeIfPresent(OneOrMany.self, forKey: .stop)?.values ?? [],
-            count: try c.decodeIfPresent(Int.self, forKey: .n),
+            count: try c.integer(.n),
             presencePenalty: try c.decodeIfPresent(Double.self, forKey: .presencePenalty),
             frequencyPenalty: try c.decodeIfPresent(Double.self, forKey: .frequencyPenalty),
             logitBias: try c.decodeIfPresent([String: Double].self, forKey: .logitBias),
@@ -75,7 +77,8 @@ struct ChatCompletionRequest: WireRequest {
         let conversation = try messages.enumerated().map { index, message in
             guard let role = ChatMessage.Role(rawValue: message.role) else {
                 throw APIError(
-                    status: .badRequest, code: "invalid_value", message: "'messages[\(index)].role' is '\(message.role)'.",
+                    status: .badRequest, code: "invalid_value",
+                    message: "'messages[\(index)].role' is '\(message.role)'.",
                     parameter: "messages[\(index)].role", accepted: ChatMessage.Role.allCases.map(\.rawValue))
             }
             return ChatMessage(role: role, content: message.content.text)
@@ -86,7 +89,8 @@ struct ChatCompletionRequest: WireRequest {
         }
         if let tools, !tools.isEmpty { throw APIError.invalid("tools", "'tools' is not supported.") }
         if let responseFormat, responseFormat.type != "text" {
-            throw APIError.invalid("response_format", "'response_format' is not supported; only type 'text' is accepted.")
+            throw APIError.invalid(
+                "response_format", "'response_format' is not supported; only type 'text' is accepted.")
         }
         var request = try fields.request(
             input: .messages(conversation), defaultMaxTokens: limits.maxTokens, maxTokensField: maxTokensField,

@@ -27,19 +27,19 @@ struct CompletionRequest: WireRequest {
         let c = try decoder.container(keyedBy: CodingKeys.self)
         prompt = try c.decode(WirePrompt.self, forKey: .prompt)
         suffix = try c.decodeIfPresent(String.self, forKey: .suffix)
-        bestOf = try c.decodeIfPresent(Int.self, forKey: .bestOf)
-        logprobs = try c.decodeIfPresent(Int.self, forKey: .logprobs)
+        bestOf = try c.integer(.bestOf)
+        logprobs = try c.integer(.logprobs)
         echo = try c.decodeIfPresent(Bool.self, forKey: .echo) ?? false
         fields = GenerationFields(
             model: try c.decodeIfPresent(String.self, forKey: .model),
-            maxTokens: try c.decodeIfPresent(Int.self, forKey: .maxTokens),
+            maxTokens: try c.integer(.maxTokens),
             temperature: try c.decodeIfPresent(Double.self, forKey: .temperature),
             topP: try c.decodeIfPresent(Double.self, forKey: .topP),
-            topK: try c.decodeIfPresent(Int.self, forKey: .topK),
+            topK: try c.integer(.topK),
             minP: try c.decodeIfPresent(Double.self, forKey: .minP),
-            seed: try c.decodeIfPresent(Int.self, forKey: .seed),
+            seed: try c.integer(.seed),
             stop: try c.decodeIfPresent(OneOrMany.self, forKey: .stop)?.values ?? [],
-            count: try c.decodeIfPresent(Int.self, forKey: .n),
+            count: try c.integer(.n),
             presencePenalty: try c.decodeIfPresent(Double.self, forKey: .presencePenalty),
             frequencyPenalty: try c.decodeIfPresent(Double.self, forKey: .frequencyPenalty),
             logitBias: try c.decodeIfPresent([String: Double].self, forKey: .logitBias),
@@ -63,12 +63,16 @@ struct CompletionRequest: WireRequest {
             input = .text(text)
         case .tokens(let tokens):
             guard !tokens.isEmpty else { throw APIError.invalid("prompt", "'prompt' must not be empty.") }
-            guard tokens.allSatisfy({ $0 >= 0 }) else { throw APIError.invalid("prompt", "Token ids are not negative.") }
+            guard tokens.allSatisfy({ $0 >= 0 }) else {
+                throw APIError.invalid("prompt", "Token ids are not negative.")
+            }
             input = .tokens(tokens)
         }
         try Check.range(logprobs, "logprobs", 0...GenerationFields.maxAlternatives)
         if let suffix, !suffix.isEmpty { throw APIError.invalid("suffix", "'suffix' is not supported.") }
-        if let bestOf, bestOf != 1 { throw APIError.invalid("best_of", "'best_of' is not supported; only 1 is accepted.") }
+        if let bestOf, bestOf != 1 {
+            throw APIError.invalid("best_of", "'best_of' is not supported; only 1 is accepted.")
+        }
         var request = try fields.request(
             input: input, defaultMaxTokens: Self.defaultMaxTokens, maxTokensField: "max_tokens", limits: limits,
             requestID: requestID)

@@ -49,7 +49,7 @@ struct CompletionResponse: Encodable, Sendable {
         var tokens: [String] = []
         var tokenLogprobs: [Double?] = []
         /// `null` where no alternatives were asked for.
-        @Nullable var topLogprobs: [[String: Double]?]?
+        @Nullable var topLogprobs: [[String: Double]?]? = nil
         /// Where each token begins in the text, in Unicode scalars.
         var textOffset: [Int] = []
     }
@@ -69,7 +69,7 @@ struct ChatCompletionResponse: Encodable, Sendable {
         let role = "assistant"
         var content: String
         /// OpenAI's clients look for it.
-        @Nullable var refusal: String?
+        @Nullable var refusal: String? = nil
     }
     struct Choice: Encodable, Sendable {
         var index = 0
@@ -96,8 +96,8 @@ struct ChatCompletionChunk: Encodable, Sendable {
     struct Choice: Encodable, Sendable {
         var index = 0
         var delta: Delta
-        @Nullable var logprobs: ChatLogprobs?
-        @Nullable var finishReason: String?
+        @Nullable var logprobs: ChatLogprobs? = nil
+        @Nullable var finishReason: String? = nil
     }
 
     var id: String

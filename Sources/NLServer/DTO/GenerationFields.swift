@@ -1,3 +1,5 @@
+import HTTPTypes
+
 /// What completions and chat completions have in common, and the checks on it.
 struct GenerationFields: Sendable {
     var model: String?
@@ -32,7 +34,8 @@ struct GenerationFields: Sendable {
 
     /// - Throws: ``APIError`` 400 naming the field and what is accepted.
     func request(
-        input: GenerationRequest.Input, defaultMaxTokens: Int, maxTokensField: String, limits: RequestLimits, requestID: String
+        input: GenerationRequest.Input, defaultMaxTokens: Int, maxTokensField: String, limits: RequestLimits,
+        requestID: String
     ) throws -> GenerationRequest {
         try check(maxTokensField: maxTokensField, limits: limits)
         return GenerationRequest(
@@ -88,7 +91,8 @@ struct GenerationFields: Sendable {
                 accepted: LearnMode.allCases.map(\.rawValue))
         }
         if mode == .session, session == nil {
-            throw APIError.invalid("learn", "'learn': \"session\" needs a 'session' to learn in; POST /v1/sessions makes one.")
+            throw APIError.invalid(
+                "learn", "'learn': \"session\" needs a 'session' to learn in; POST /v1/sessions makes one.")
         }
         return mode
     }

@@ -29,7 +29,8 @@ enum WirePrompt: Decodable, Sendable {
         } else if let lists = try? container.decode([[Int]].self) {
             self = .tokens(try Self.only(lists, decoder))
         } else {
-            throw DecodingError.wrongShape(decoder, "must be a string, an array of token ids, or an array with one of these")
+            throw DecodingError.wrongShape(
+                decoder, "must be a string, an array of token ids, or an array with one of these")
         }
     }
 
@@ -54,7 +55,9 @@ struct WireContent: Decodable, Sendable {
         let container = try decoder.singleValueContainer()
         if let text = try? container.decode(String.self) {
             self.text = text
-        } else if let parts = try? container.decode([Part].self), parts.allSatisfy({ $0.type == "text" && $0.text != nil }) {
+        } else if let parts = try? container.decode([Part].self),
+            parts.allSatisfy({ $0.type == "text" && $0.text != nil })
+        {
             text = parts.compactMap(\.text).joined()
         } else {
             throw DecodingError.wrongShape(decoder, "must be a string or an array of parts of type 'text'")

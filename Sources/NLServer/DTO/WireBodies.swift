@@ -1,4 +1,5 @@
 import Foundation
+import HTTPTypes
 
 /// `POST /v1/documents` with `application/json`, and each line of an NDJSON stream.
 struct DocumentRequest: WireRequest {
@@ -17,7 +18,8 @@ struct DocumentRequest: WireRequest {
         guard text.utf8.count <= maxBytes else {
             throw APIError(
                 status: .contentTooLarge, code: "too_large",
-                message: "'text' has \(text.utf8.count) bytes; a document may have at most \(maxBytes).", parameter: "text")
+                message: "'text' has \(text.utf8.count) bytes; a document may have at most \(maxBytes).",
+                parameter: "text")
         }
         try Check.identifier(id, "id")
         try Check.identifier(space, "space")
@@ -29,7 +31,8 @@ struct DocumentRequest: WireRequest {
         case .some(let other): throw APIError.invalid("metadata", "'metadata' must be an object, got \(other.kind).")
         }
         return DocumentSubmission(
-            text: text, id: id, title: title, space: space ?? Space.default, metadata: metadata == .null ? nil : metadata,
+            text: text, id: id, title: title, space: space ?? Space.default,
+            metadata: metadata == .null ? nil : metadata,
             idempotencyKey: idempotencyKey)
     }
 }
@@ -65,7 +68,8 @@ struct ScoreBody: WireRequest {
         for (name, value) in [("text", text), ("prompt", prompt), ("completion", completion)] {
             if let value, value.utf8.count > maxBytes {
                 throw APIError(
-                    status: .contentTooLarge, code: "too_large", message: "'\(name)' may have at most \(maxBytes) bytes.",
+                    status: .contentTooLarge, code: "too_large",
+                    message: "'\(name)' may have at most \(maxBytes) bytes.",
                     parameter: name)
             }
         }

@@ -13,7 +13,7 @@ enum WireJSON {
             var container = encoder.singleValueContainer()
             try container.encode(date.formatted(timestamp))
         }
-        return ByteBuffer(data: try encoder.encode(value))
+        return ByteBuffer(bytes: try encoder.encode(value))
     }
 
     static let timestamp = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
@@ -33,6 +33,10 @@ enum WireJSON {
 @propertyWrapper
 struct Nullable<Value: Encodable & Sendable>: Encodable, Sendable {
     var wrappedValue: Value?
+
+    init(wrappedValue: Value?) {
+        self.wrappedValue = wrappedValue
+    }
 
     func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()

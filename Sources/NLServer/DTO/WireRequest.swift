@@ -27,7 +27,9 @@ enum WireDecoder {
         var body: Body
         init(from decoder: any Decoder) throws {
             let known = Set(Body.acceptedFields + Body.ignoredFields)
-            let unknown = try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue).filter { !known.contains($0) }
+            let unknown = try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue).filter {
+                !known.contains($0)
+            }
             if let first = unknown.sorted().first {
                 throw APIError(
                     status: .badRequest, code: "unknown_field", message: "Unknown field '\(first)'.", parameter: first,
@@ -40,21 +42,30 @@ enum WireDecoder {
     /// Decodes one JSON text.
     ///
     /// - Throws: ``APIError`` 400, saying where the text is broken or which field has the wrong type.
-    static func decode<Body: WireRequest>(_ type: Body.Type = Body.self, from bytes: some Collection<UInt8>) throws -> Body {
+    static func decode<Body: WireRequest>(_ type: Body.Type = Body.self, from bytes: some Collection<UInt8>) throws
+        -> Body
+    {
         let data = Data(bytes)
         guard String(validating: data, as: UTF8.self) != nil else {
             throw APIError(status: .badRequest, code: "invalid_utf8", message: "The body is not valid UTF-8.")
+        }
+        do {
+            try JSONSyntax.check(data)
+        } catch {
+            throw APIError(
+                status: .badRequest, code: "invalid_json",
+                message: "The body is not valid JSON: at byte \(error.offset), \(error.reason).")
         }
         do {
             return try JSONDecoder().decode(Strict<Body>.self, from: data).body
         } catch let error as APIError {
             throw error
         } catch let error as DecodingError {
-            throw describe(error, isEmpty: data.isEmpty)
+            throw describe(error)
         }
     }
 
-    private static func describe(_ error: DecodingError, isEmpty: Bool) -> APIError {
+    private static func describe(_ error: DecodingError) -> APIError {
         switch error {
         case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
             let name = path(context.codingPath)
@@ -69,15 +80,12 @@ enum WireDecoder {
                 status: .badRequest, code: "missing_field", message: "'\(name)' is required.", parameter: name)
         case .dataCorrupted(let context):
             let name = path(context.codingPath)
-            if isEmpty {
-                return APIError(
-                    status: .badRequest, code: "invalid_json", message: "The body is empty; a JSON object is expected.")
-            }
-            guard name.isEmpty else { return .invalid(name, "'\(name)': \(context.debugDescription)") }
-            let reason = context.underlyingError.map { ($0 as NSError).userInfo[NSDebugDescriptionErrorKey] as? String ?? "" }
+            // The text is valid JSON (checked before), so a value is of the wrong kind or range.
             return APIError(
-                status: .badRequest, code: "invalid_json",
-                message: "The body is not valid JSON. \(reason ?? "")".trimmingCharacters(in: .whitespaces))
+                status: .badRequest, code: "invalid_type",
+                message: name.isEmpty
+                    ? "A number is not of the kind its field wants." : "'\(name)' \(context.debugDescription).",
+                parameter: name.isEmpty ? nil : name)
         @unknown default:
             return APIError(status: .badRequest, code: "invalid_json", message: "The body could not be read.")
         }
@@ -99,6 +107,18 @@ enum WireDecoder {
         case is any Collection.Type where "\(type)".hasPrefix("Array"): "an array"
         case is any Collection.Type: "an object"
         default: "of another type"
+        }
+    }
+}
+
+extension KeyedDecodingContainer {
+    /// An integer or nothing; `1.5` and `"1"` are told by their field, which the decoder would not do.
+    func integer(_ key: Key) throws -> Int? {
+        do {
+            return try decodeIfPresent(Int.self, forKey: key)
+        } catch {
+            throw DecodingError.typeMismatch(
+                Int.self, .init(codingPath: codingPath + [key], debugDescription: "must be an integer"))
         }
     }
 }

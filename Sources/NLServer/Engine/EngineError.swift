@@ -3,7 +3,7 @@
 /// One middleware turns a case into a status and a body; the message says what was wrong and what to do.
 enum EngineError: Error, Sendable, Equatable {
     /// What a request can name and the engine may not have.
-    enum Resource: String, Sendable {
+    enum Resource: String, Sendable, CaseIterable {
         case model, space, session, document, job, level, consolidation
     }
 

@@ -43,6 +43,26 @@ final class EventChannel<Element: Sendable>: Sendable {
         var end: Result<Void, any Error>?
         var isAbandoned = false
         var interruption: any Error = CancellationError()
+
+        /// What a reader gets now, or `nil` and it waits.
+        mutating func take(for reader: Reader, capacity: Int) -> Step? {
+            if isAbandoned { return Step(result: .failure(interruption)) }
+            guard buffer.isEmpty else {
+                let madeRoom = buffer.count >= capacity
+                defer { writer = nil }
+                return Step(result: .success(buffer.removeFirst()), madeRoom: madeRoom, writer: writer)
+            }
+            if let end { return Step(result: end.map { nil }) }
+            precondition(self.reader == nil, "an EventStream has one consumer")
+            self.reader = reader
+            return nil
+        }
+    }
+
+    private struct Step {
+        var result: Result<Element?, any Error>
+        var madeRoom = false
+        var writer: Writer?
     }
 
     private let capacity: Int
@@ -121,26 +141,11 @@ final class EventChannel<Element: Sendable>: Sendable {
 
     fileprivate func next() async throws -> Element? {
         try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                enum Step {
-                    case wait, deliver(Result<Element?, any Error>, hadNoRoom: Bool, Writer?)
-                }
-                let step: Step = state.withLock { state in
-                    if state.isAbandoned { return .deliver(.failure(state.interruption), hadNoRoom: false, nil) }
-                    if !state.buffer.isEmpty {
-                        let hadNoRoom = state.buffer.count >= capacity
-                        defer { state.writer = nil }
-                        return .deliver(.success(state.buffer.removeFirst()), hadNoRoom: hadNoRoom, state.writer)
-                    }
-                    if let end = state.end { return .deliver(end.map { nil }, hadNoRoom: false, nil) }
-                    precondition(state.reader == nil, "an EventStream has one consumer")
-                    state.reader = continuation
-                    return .wait
-                }
-                guard case .deliver(let result, let hadNoRoom, let writer) = step else { return }
-                writer?.resume()
-                if hadNoRoom { onDemand() }
-                continuation.resume(with: result)
+            try await withCheckedThrowingContinuation { reader in
+                guard let step = state.withLock({ $0.take(for: reader, capacity: capacity) }) else { return }
+                step.writer?.resume()
+                if step.madeRoom { onDemand() }
+                reader.resume(with: step.result)
             }
         } onCancel: {
             abandon()

@@ -52,7 +52,8 @@ final class Interruption: Sendable {
 struct ShutdownMoments: Sendable {
     /// SIGTERM: what has no end of its own stops here: following a job, uploading documents.
     let draining = Interruption(
-        reason: "The daemon is shutting down. What was acknowledged is kept; unfinished jobs continue at the next start.")
+        reason:
+            "The daemon is shutting down. What was acknowledged is kept; unfinished jobs continue at the next start.")
     /// The end of the grace period: what is still generating is cut.
     let deadline = Interruption(reason: "The daemon is shutting down and its grace period is over.")
 }

@@ -44,7 +44,8 @@ struct ServerProcess: Sendable {
     }
 
     private func drain(_ services: ServiceGroup, _ shutdown: ShutdownMoments, after signal: UnixSignal) async {
-        logger.info("draining", metadata: ["signal": "\(signal)", "grace_seconds": "\(configuration.shutdownGrace.seconds)"])
+        logger.info(
+            "draining", metadata: ["signal": "\(signal)", "grace_seconds": "\(configuration.shutdownGrace.seconds)"])
         engine.beginDraining()
         shutdown.draining.fire()
         await services.triggerGracefulShutdown()

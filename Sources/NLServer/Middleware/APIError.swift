@@ -20,7 +20,9 @@ struct APIError: Error, Sendable, Equatable {
     var type: String { "urn:nlserver:error:\(code)" }
 
     /// RFC 9457 `title`: the same for every occurrence of `code`.
-    var title: String { code.replacing("_", with: " ").prefix(1).uppercased() + code.replacing("_", with: " ").dropFirst() }
+    var title: String {
+        code.replacing("_", with: " ").prefix(1).uppercased() + code.replacing("_", with: " ").dropFirst()
+    }
 
     /// OpenAI's `type`: its own words where it has one.
     var openAIType: String {
@@ -71,9 +73,11 @@ extension APIError {
                 retryAfterSeconds: delay.wholeSeconds)
         case .unavailable(let reason, let delay):
             self.init(
-                status: .serviceUnavailable, code: "unavailable", message: reason, retryAfterSeconds: delay.wholeSeconds)
+                status: .serviceUnavailable, code: "unavailable", message: reason, retryAfterSeconds: delay.wholeSeconds
+            )
         case .storage(.diskFull, let message):
-            self.init(status: .init(code: 507, reasonPhrase: "Insufficient Storage"), code: "disk_full", message: message)
+            self.init(
+                status: .init(code: 507, reasonPhrase: "Insufficient Storage"), code: "disk_full", message: message)
         case .storage(let failure, let message):
             self.init(status: .internalServerError, code: "storage_\(failure.rawValue)", message: message)
         case .numerics(let message):

@@ -10,7 +10,9 @@ struct BrowserGuardMiddleware: RouterMiddleware {
         _ request: Request, context: ServerContext, next: (Request, ServerContext) async throws -> Response
     ) async throws -> Response {
         var response: Response
-        if let origin = request.headers[HTTPField.Name("Origin")!], !Self.isSameOrigin(origin, as: request.head.authority) {
+        if let origin = request.headers[HTTPField.Name("Origin")!],
+            !Self.isSameOrigin(origin, as: request.head.authority)
+        {
             response = try APIError(
                 status: .forbidden, code: "cross_origin",
                 message: "Requests from pages of another origin (\(origin)) are not accepted.", parameter: "Origin"

@@ -53,10 +53,12 @@ extension APIError {
         case let error as APIError: self = error
         case let error as EngineError: self.init(error)
         case is NIOTooManyBytesError:
-            self.init(status: .contentTooLarge, code: "too_large", message: "The body is larger than the daemon accepts.")
+            self.init(
+                status: .contentTooLarge, code: "too_large", message: "The body is larger than the daemon accepts.")
         case is CancellationError:
             self.init(
-                status: .serviceUnavailable, code: "cancelled", message: "The request was cancelled.", retryAfterSeconds: 1)
+                status: .serviceUnavailable, code: "cancelled", message: "The request was cancelled.",
+                retryAfterSeconds: 1)
         case let error as HTTPError:
             self.init(status: error.status, code: "http_error", message: error.body ?? error.status.reasonPhrase)
         default:

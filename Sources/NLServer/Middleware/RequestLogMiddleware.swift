@@ -1,5 +1,6 @@
 import Hummingbird
 import Logging
+import Metrics
 
 /// One line and one set of metrics for every request, when its last byte is written or its client is gone.
 ///

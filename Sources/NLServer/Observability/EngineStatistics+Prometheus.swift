@@ -1,3 +1,5 @@
+import Foundation
+
 extension EngineStatistics {
     /// Pulled at scrape time rather than pushed: always current, and nothing to forget.
     func render(health: EngineHealth, into text: inout PrometheusText) {
@@ -10,12 +12,15 @@ extension EngineStatistics {
             text.family(name, kind, help: help)
             text.series(name, [], Double(value))
         }
-        func split(_ name: String, _ kind: PrometheusText.Kind, _ help: String, by label: String, _ values: [(String, Int)]) {
+        func split(
+            _ name: String, _ kind: PrometheusText.Kind, _ help: String, by label: String, _ values: [(String, Int)]
+        ) {
             text.family(name, kind, help: help)
             for (name_, value) in values { text.series(name, [(label, name_)], Double(value)) }
         }
         split(
-            "nlserver_engine_generations", .gauge, "Generations waiting for a place in the batch, or in it.", by: "state",
+            "nlserver_engine_generations", .gauge, "Generations waiting for a place in the batch, or in it.",
+            by: "state",
             [("queued", generationsQueued), ("running", generationsRunning)])
         split(
             "nlserver_engine_jobs", .gauge, "Learning jobs, by state.", by: "state",
@@ -52,7 +57,8 @@ extension EngineStatistics {
         perLevel("nlserver_level_pending_tokens", .gauge, "Tokens in the open chunk.") { Double($0.pendingTokens) }
         perLevel("nlserver_level_updates", .gauge, "Updates of the level's parameters.") { Double($0.updates) }
         perLevel("nlserver_level_delta_norm", .gauge, "L2 norm of the level's additive change.", \.deltaNorm)
-        perLevel("nlserver_level_relative_drift_ratio", .gauge, "That norm over the base parameters' norm.", \.relativeDrift)
+        perLevel(
+            "nlserver_level_relative_drift_ratio", .gauge, "That norm over the base parameters' norm.", \.relativeDrift)
         perLevel("nlserver_level_surprise_nats", .gauge, "Next-token loss over the last chunk.", \.lastSurprise)
         perLevel("nlserver_level_bytes", .gauge, "Size of the level's persisted state.") { Double($0.byteCount) }
         perLevel("nlserver_level_last_update_timestamp_seconds", .gauge, "When the level last changed.") {

@@ -31,7 +31,9 @@ final class PrometheusRegistry: MetricsFactory, Sendable {
         }
     }
 
-    private func find(_ label: String, _ dimensions: [(String, String)], _ kind: PrometheusText.Kind) -> PrometheusSeries {
+    private func find(_ label: String, _ dimensions: [(String, String)], _ kind: PrometheusText.Kind)
+        -> PrometheusSeries
+    {
         let id = SeriesID(name: label, labels: dimensions.map { .init(name: $0.0, value: $0.1) }.sorted())
         return series.withLock { series in
             if let known = series[id] { return known }

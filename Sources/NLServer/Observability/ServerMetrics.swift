@@ -37,7 +37,8 @@ struct ServerMetrics: Sendable {
 
     /// - Parameter reason: a finish reason, `abandoned` (the client left) or `failed`.
     func countGeneration(reason: String) {
-        Counter(label: MetricFamily.generations.rawValue, dimensions: [("reason", reason)], factory: registry).increment()
+        Counter(label: MetricFamily.generations.rawValue, dimensions: [("reason", reason)], factory: registry)
+            .increment()
     }
 
     /// - Parameter outcome: `accepted`, `existing` or `refused`.

@@ -37,7 +37,8 @@ struct DocumentReader {
                 do {
                     text = try decoder.decode(Line.self, from: Data(line)).text
                 } catch {
-                    throw PretrainingError("\(file.path), line \(number) (byte \(start)): not a JSON object with a string \"text\"")
+                    throw PretrainingError(
+                        "\(file.path), line \(number) (byte \(start)): not a JSON object with a string \"text\"")
                 }
                 if text.contains(where: { !$0.isWhitespace }) { goesOn = try body(text) }
             } else if line.elementsEqual(Self.separator) {
@@ -71,7 +72,8 @@ struct DocumentReader {
             case .emptyInput, .error: break scan
             }
         }
-        throw PretrainingError("\(file.path): not UTF-8 at byte \(offset) (of the unpacked text); convert it with iconv first")
+        throw PretrainingError(
+            "\(file.path): not UTF-8 at byte \(offset) (of the unpacked text); convert it with iconv first")
     }
 }
 
@@ -81,7 +83,8 @@ private struct Lines {
     private var pendingStart = 0
     private var number = 1
 
-    mutating func split(_ piece: Data, _ body: (ArraySlice<UInt8>, _ start: Int, _ number: Int) throws -> Void) rethrows {
+    mutating func split(_ piece: Data, _ body: (ArraySlice<UInt8>, _ start: Int, _ number: Int) throws -> Void) rethrows
+    {
         // Only what is new is searched: a line may be many pieces long.
         var searchFrom = pending.count
         pending += piece

@@ -27,7 +27,9 @@ struct TextFile {
             throw PretrainingError("\(path): no such file, or it may not be read")
         }
         guard let decompressor else {
-            guard let handle = FileHandle(forReadingAtPath: path) else { throw PretrainingError("\(path): can't be opened") }
+            guard let handle = FileHandle(forReadingAtPath: path) else {
+                throw PretrainingError("\(path): can't be opened")
+            }
             defer { try? handle.close() }
             try pump(handle, body)
             return
@@ -72,6 +74,7 @@ struct TextFile {
             if FileManager.default.isExecutableFile(atPath: candidate) { return URL(filePath: candidate) }
         }
         let package = name == "xz" ? "xz-utils" : name
-        throw PretrainingError("\(path): reading it needs the program \"\(name)\": apt-get install \(package), or unpack it first")
+        throw PretrainingError(
+            "\(path): reading it needs the program \"\(name)\": apt-get install \(package), or unpack it first")
     }
 }

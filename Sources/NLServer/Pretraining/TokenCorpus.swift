@@ -40,17 +40,25 @@ final class TokenCorpus {
         defer { close(descriptor) }
         var status = stat()
         let length = manifest.tokens * manifest.bytesPerToken
-        guard fstat(descriptor, &status) == 0, Int(status.st_size) == length, ends.count == manifest.documents * 8 else {
+        guard fstat(descriptor, &status) == 0, Int(status.st_size) == length, ends.count == manifest.documents * 8
+        else {
             throw PretrainingError("\(directory.path) is incomplete; delete it, and it will be prepared again")
         }
         guard let start = mmap(nil, length, PROT_READ, MAP_PRIVATE, descriptor, 0), start != MAP_FAILED else {
             throw systemFailure("map", path)
         }
+        let mapped = UnsafeRawBufferPointer(start: start, count: length)
+        guard SHA256Digest(of: mapped).hex == manifest.sha256 else {
+            munmap(start, length)
+            throw PretrainingError("\(path) is damaged; delete it, and it will be prepared again")
+        }
         self.manifest = manifest
         documentEnds = ends.withUnsafeBytes { raw in
-            (0..<manifest.documents).map { Int(UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self))) }
+            (0..<manifest.documents).map {
+                Int(UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self)))
+            }
         }
-        bytes = UnsafeRawBufferPointer(start: start, count: length)
+        bytes = mapped
     }
 
     deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count) }
@@ -83,7 +91,8 @@ final class TokenCorpus {
         }
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         try? FileManager.default.removeItem(at: directory.appending(path: "corpus.json"))
-        var writer = try TokenWriter(path: directory.appending(path: "tokens.bin").path, wide: manifest.bytesPerToken == 4)
+        var writer = try TokenWriter(
+            path: directory.appending(path: "tokens.bin").path, wide: manifest.bytesPerToken == 4)
         var ends: [UInt64] = []
         var lastNote = ContinuousClock.now
         for (index, path) in sources.enumerated() {
@@ -97,7 +106,9 @@ final class TokenCorpus {
                 ends.append(UInt64(writer.count).littleEndian)
                 if lastNote.duration(to: .now) > .seconds(5) {
                     lastNote = .now
-                    note("preparing \(path) (\(index + 1) of \(sources.count)): \(ends.count) documents, \(writer.count) tokens")
+                    note(
+                        "preparing \(path) (\(index + 1) of \(sources.count)): \(ends.count) documents, \(writer.count) tokens"
+                    )
                 }
                 return true
             }
@@ -110,7 +121,9 @@ final class TokenCorpus {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         try writeDurably(try encoder.encode(manifest), to: directory.appending(path: "corpus.json"))
-        note("prepared \(manifest.documents) documents, \(manifest.tokens) tokens of \(manifest.textBytes) bytes of text")
+        note(
+            "prepared \(manifest.documents) documents, \(manifest.tokens) tokens of \(manifest.textBytes) bytes of text"
+        )
         return try TokenCorpus(directory: directory)
     }
 

@@ -32,7 +32,8 @@ final class TrainingOrder {
         windows = (corpus.manifest.tokens - 1) / sequenceLength
         guard windows > 0 else {
             throw PretrainingError(
-                "the data has \(corpus.manifest.tokens) tokens, less than one sequence of \(sequenceLength + 1); give more text or a smaller --sequence-length")
+                "the data has \(corpus.manifest.tokens) tokens, less than one sequence of \(sequenceLength + 1); give more text or a smaller --sequence-length"
+            )
         }
         epoch = TrainingOrder.epoch(0, corpus, seed, windows)
     }

@@ -81,7 +81,9 @@ struct GenerationResponder<Format: GenerationFormat>: Sendable {
                             if let chunk = format.chunk(piece) { try await client.write(ServerSentEvents.frame(chunk)) }
                         case .finished(let summary):
                             try requireEnd(summary)
-                            for chunk in format.closing(summary) { try await client.write(ServerSentEvents.frame(chunk)) }
+                            for chunk in format.closing(summary) {
+                                try await client.write(ServerSentEvents.frame(chunk))
+                            }
                             try await client.write(ServerSentEvents.done)
                         }
                     }

@@ -17,6 +17,9 @@ struct LineSplitter {
     private var searched = 0
     private var isSkipping = false
 
+    /// Bytes held of lines that have not ended.
+    var bufferedBytes: Int { input.readableBytes }
+
     init(limit: Int) {
         self.limit = limit
     }

@@ -101,7 +101,9 @@ extension StoreTransaction {
     ///
     /// - Parameter state: replaces the job's state; nil leaves it as it is.
     /// - Throws: ``StoreError/notFound(_:)``; ``StoreError/conflict(_:reason:)`` when it is not running.
+    /// - Precondition: `progress` is between 0 and 1.
     public func updateJob(_ id: String, progress: Double, detail: JSONText? = nil, state: ChunkedState? = nil) throws {
+        precondition((0...1).contains(progress), "progress is between 0 and 1, got \(progress)")
         let row = StoreRow("job", id)
         let previous = try requireJob(id)
         try require(previous, is: [.running])

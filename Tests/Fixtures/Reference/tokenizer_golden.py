@@ -2,7 +2,8 @@
 
 Writes to ../Tokenizer:
   text.txt         what the vocabulary is trained on, a story written for this file
-  plain.json       byte-level BPE of 600 tokens, nothing around it: the form that BPETrainer writes
+  plain.json       byte-level BPE, nothing around it: the form that BPETrainer writes. Asked for 600 tokens, the text
+                   gives 458
   added.json       the same vocabulary with NFC, a prefix space, a template and added tokens with every flag
   golden.json      for both, texts that are hard to split, and their ids and decoded texts
 """
@@ -50,12 +51,12 @@ CORPUS = [
     "cafe\u0301 caf\u00e9 a\u0323\u0302 \u1ead q\u0323\u0307 \u212b \ufb01 \u1e9b\u0323", "\u0301\u0301 \u0301x", "\uac00 \u1100\u1161 \u1100\u1161\u11a8",
     "\u706f\u53f0\u306e\u756a\u4eba\u306f\u6ce2\u3092\u6570\u3048\u305f\u3002\u4e2d\u6587\uff0c\u6ca1\u6709\u7a7a\u683c\u3002 \ud55c\uad6d\uc5b4 \u306e",
     "\u062d\u0627\u0631\u0633\u0629 \u0627\u0644\u0645\u0646\u0627\u0631\u0629 \u0645\u064e\u0631\u0652\u062d\u064e\u0628\u064b\u0627", "\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd", "\u0928\u092e\u0938\u094d\u0924\u0947 \u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35",
-    "\u0378\u0379 \U000e0001\ufdd0\uffff\U0010ffff\ue000\U000f0000", "\U0002b73a later letters \U000323b0\U0002cea2",
+    "\u0378\u0379 \U000e0001\ufdd0\uffff\U0010ffff\ue000\U000f0000", "\U0002b73a later letters \U000323b0\U0002cea2", "a\U0002b73ab \u706f\U000323b0!\U0002cea2",
     "\ufffd\ufffd", "\u01c5\u02b0\u00aa\u00ba\u00b5\u2170\u3007\u309b", "Stra\u00dfe \u0130\u0131 \u03a3\u03c3\u03c2", "\u2211\u222b\u221a \u2264 \u00b1 \u00bd",
     "<|bos|>", "<|eos|>", "a<|bos|>b", " <|eos|> ", "<|bos|><|eos|><|bos|>", "<|bos|", "<|<|eos|>|>", "x <|eos|>'s <|bos|>\n",
     "<mask>", "a  <mask>  b", "\n<mask>\t\u00a0x", "<sep> x", "x<sep>  \n y", "<sep>  <mask>  <sep>", "<sep>    z",
     "wave", "waves wave. _wave wave9 \u00e9wave wave\u0301 (wave) wave", "wavewave wave",
-    "light", "lighthouse lighter", "light house", "lightlighthouse", "sel\u00e7e", "selc\u0327e x selc\u0327", "    four     five",
+    "light", "lights lightslight", "lighthouse lighter", "light house", "lightlighthouse", "sel\u1eb9e", "sele\u0323e x sele\u0323", "    four     five",
 ]
 
 
@@ -83,8 +84,8 @@ def with_added_tokens(plain):
         AddedToken("<mask>", lstrip=True, normalized=False), AddedToken("<sep>", rstrip=True, normalized=False)])
     tokenizer.add_tokens([
         AddedToken("wave", single_word=True, normalized=False), AddedToken("light", normalized=False),
-        AddedToken("lighthouse", normalized=True), AddedToken("selc\u0327e", normalized=True),
-        AddedToken("    ", normalized=False)])
+        AddedToken("lighthouse", normalized=True), AddedToken("sele\u0323e", normalized=True),
+        AddedToken("    ", lstrip=True, normalized=False), AddedToken("lights", normalized=False)])
     return tokenizer
 
 
@@ -95,9 +96,15 @@ def case(tokenizer, text):
     tokenizer.encode_special_tokens = True
     plain_ids = tokenizer.encode(text, add_special_tokens=False).ids
     return {
-        "text": text, "ids": ids, "framedIDs": framed, "unparsedIDs": plain_ids,
+        "text": text, "pieceLengths": piece_lengths(text), "ids": ids, "framedIDs": framed, "unparsedIDs": plain_ids,
         "decoded": tokenizer.decode(ids, skip_special_tokens=False),
         "decodedWithoutSpecial": tokenizer.decode(ids, skip_special_tokens=True)}
+
+
+def piece_lengths(text):
+    """Bytes of each piece that GPT-2's pattern cuts, before any byte is renamed."""
+    pieces = pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str(text)
+    return [len(text[start:end].encode()) for _, (start, end) in pieces]
 
 
 def broken_ids(tokenizer):

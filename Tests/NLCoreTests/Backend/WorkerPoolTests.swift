@@ -120,13 +120,23 @@ struct WorkerPoolTests {
 
 /// One counter per index, for threads to increment.
 private final class Counters: Sendable {
-    private let counts: Mutex<[Int]>
+    private nonisolated(unsafe) let counters: UnsafeMutablePointer<Atomic<Int>>
+    private let count: Int
 
-    init(_ count: Int) { counts = Mutex(Array(repeating: 0, count: count)) }
+    init(_ count: Int) {
+        self.count = count
+        counters = .allocate(capacity: count)
+        for index in 0..<count { (counters + index).initialize(to: Atomic(0)) }
+    }
 
-    var values: [Int] { counts.withLock { $0 } }
+    deinit {
+        counters.deinitialize(count: count)
+        counters.deallocate()
+    }
 
-    func increment(_ index: Int) { counts.withLock { $0[index] += 1 } }
+    var values: [Int] { (0..<count).map { counters[$0].load(ordering: .relaxed) } }
+
+    func increment(_ index: Int) { counters[index].wrappingAdd(1, ordering: .relaxed) }
 }
 
 private func niceOfThisThread() -> Int32 { getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0) }

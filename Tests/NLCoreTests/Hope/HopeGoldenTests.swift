@@ -6,20 +6,14 @@ import Testing
 
 /// The model against the independent PyTorch reference: logits, loss, every gradient, every closed state.
 @Suite struct HopeGoldenTests {
-    @Test(arguments: Golden.modelCases)
-    func doubleMatchesTheReference(name: String) throws {
+    @Test(arguments: Golden.modelCases, SelfModifyingTitans<Double>.Form.allCases)
+    func doubleMatchesTheReference(name: String, form: SelfModifyingTitans<Double>.Form) throws {
         let golden = try Golden(named: name)
-        try check(golden, golden.parameters(), states: golden.states("initial"), .chunked, .double, .double)
+        try check(golden, golden.parameters(), states: golden.states("initial"), form, .double, .double)
     }
 
-    @Test(arguments: Golden.modelCases)
-    func recurrentFormMatchesTheReference(name: String) throws {
-        let golden = try Golden(named: name)
-        try check(golden, golden.parameters(), states: golden.states("initial"), .recurrent, .double, .double)
-    }
-
-    @Test(arguments: Golden.modelCases)
-    func floatMatchesTheReference(name: String) throws {
+    @Test(arguments: Golden.modelCases, [SelfModifyingTitans<Float>.Form.fused, .chunked])
+    func floatMatchesTheReference(name: String, form: SelfModifyingTitans<Float>.Form) throws {
         let golden = try Golden(named: name)
         let parameters = try golden.parameters()
         var converted = ParameterSet<Float>()
@@ -31,7 +25,7 @@ import Testing
                     MemoryWeights(w1: state.delta[$0].w1.converted(), w2: state.delta[$0].w2.converted())
                 })
         }
-        try check(golden, converted, states: states, .chunked, .float, .floatGradient)
+        try check(golden, converted, states: states, form, .float, .floatGradient)
     }
 
     @Test func thereAreCasesForEverySwitch() {

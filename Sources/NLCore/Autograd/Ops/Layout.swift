@@ -102,7 +102,7 @@ private struct HeadLayout {
 
     /// Offsets of one head's row in `[B, T, H·d]` and in `[B·H, T, d]`.
     func forEachRow(_ body: (_ joined: Int, _ split: Int) -> Void) {
-        inParallel(batch * heads) { group in
+        inParallel(batch * heads, work: batch * heads * length * width) { group in
             let (b, h) = (group / heads, group % heads)
             for t in 0..<length {
                 body(((b * length + t) * heads + h) * width, (group * length + t) * width)

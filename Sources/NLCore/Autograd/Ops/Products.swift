@@ -99,7 +99,7 @@ private func products<S: TensorScalar>(
     let (m, n, k) = (shape.m, shape.n, shape.k)
     guard m > 0 && n > 0 else { return }
     let (lda, ldb) = (shape.transposeA ? m : k, shape.transposeB ? k : n)
-    inParallel(groups) { group in
+    inParallel(groups, work: groups * m * n * k) { group in
         S.multiply(
             shape, a.pointer + group * m * k, lda, b.pointer + group * k * n, ldb, c + group * m * n, n,
             accumulate: accumulate)

@@ -47,7 +47,7 @@ extension Variable {
         let (groups, length) = (shape[0], shape[1])
         let y = Tensor<S>.zeros([groups, length, length])
         let logGamma = value.pointer
-        inParallel(groups) { g in
+        inParallel(groups, work: y.count * 8) { g in
             for t in 1..<Swift.max(length, 1) {
                 for s in 0..<t {
                     let difference = logGamma[g * length + t - 1] - logGamma[g * length + s]
@@ -57,7 +57,7 @@ extension Variable {
         }
         return tape.record(y, [self]) { tape, dy in
             guard let d = tape.gradientBuffer(self) else { return }
-            inParallel(groups) { g in
+            inParallel(groups, work: y.count) { g in
                 for t in 1..<Swift.max(length, 1) {
                     for s in 0..<t {
                         let at = (g * length + t) * length + s
@@ -77,7 +77,7 @@ extension Variable {
     public func solvingUnitLower(_ right: Variable) -> Variable {
         let (groups, length, width) = (shape[0], shape[1], right.shape[2])
         let x = right.value.copy()
-        inParallel(groups) { g in
+        inParallel(groups, work: value.count * width / 2) { g in
             let l = value.pointer + g * length * length
             let rows = x.pointer + g * length * width
             for t in 1..<Swift.max(length, 1) {
@@ -88,7 +88,7 @@ extension Variable {
             // dR = (I + L)⁻ᵀ dX, a backward substitution; dL = −dR Xᵀ below the diagonal.
             let dright = dx.copy()
             let d = tape.gradientBuffer(self)
-            inParallel(groups) { g in
+            inParallel(groups, work: value.count * width) { g in
                 let l = value.pointer + g * length * length
                 let rows = dright.pointer + g * length * width
                 for t in (0..<length).reversed() {
@@ -111,7 +111,7 @@ extension Variable {
         let epsilon = normalizationEpsilon(S.self)
         let y = Tensor<S>.zeros(shape)
         let lengths = Tensor<S>(uninitialized: [groups])
-        inParallel(groups) { g in
+        inParallel(groups, work: value.count) { g in
             let x = value.pointer + g * size
             let length = (S.dot(size, x, x) + epsilon).squareRoot()
             lengths.pointer[g] = length
@@ -119,7 +119,7 @@ extension Variable {
         }
         return tape.record(y, [self]) { tape, dy in
             guard let d = tape.gradientBuffer(self) else { return }
-            inParallel(groups) { g in
+            inParallel(groups, work: value.count) { g in
                 let x = value.pointer + g * size
                 let length = lengths.pointer[g]
                 S.axpy(size, Swift.min(1, radius / length), dy.pointer + g * size, d + g * size)

@@ -146,7 +146,7 @@ func rowBlockCount(_ rows: Int, _ width: Int) -> Int { (rows + rowBlockSize(widt
 /// Splits rows into fixed blocks and hands them to the compute threads.
 func rowBlocks(_ rows: Int, _ width: Int, _ body: (_ start: Int, _ count: Int) -> Void) {
     let size = rowBlockSize(width)
-    inParallel(rowBlockCount(rows, width)) { block in
+    inParallel(rowBlockCount(rows, width), work: rows * width * 4) { block in
         body(block * size, min(size, rows - block * size))
     }
 }

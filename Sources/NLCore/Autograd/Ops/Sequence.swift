@@ -20,7 +20,7 @@ extension Variable {
                 ? value.pointer + (b * length + t) * width
                 : history.pointer + (b * (window - 1) + window - 1 + t) * width
         }
-        inParallel(batch) { b in
+        inParallel(batch, work: y.count * window) { b in
             for t in 0..<length {
                 for j in 0..<window {
                     let out = y.pointer + (b * length + t) * width
@@ -31,7 +31,7 @@ extension Variable {
         return tape.record(y, [self, filter]) { tape, dy in
             let dx = tape.gradientBuffer(self)
             let dtaps = Tensor<S>.zeros([batch, window, width])
-            inParallel(batch) { b in
+            inParallel(batch, work: value.count * window) { b in
                 for t in 0..<length {
                     let dout = dy.pointer + (b * length + t) * width
                     for j in 0..<window {

@@ -1,0 +1,78 @@
+/// What a session's fast level adds to the CMS links of the shared weights, laid out for reading: made once when the
+/// level is updated, then read with every token of that session.
+///
+/// A link with Δ computes `(W + Δ) x` as `W x + Δ x`: the first term is one product for all streams, the second is
+/// the session's own.
+public struct FastWeights<S: TensorScalar>: Sendable {
+    struct Link: Sendable {
+        /// Δg, `[D]`.
+        var gain: Tensor<S>?
+        /// ΔW↑ᵀ, `[D, hidden]`.
+        var upT: Tensor<S>?
+        /// ΔW↓ᵀ, `[hidden, D]`.
+        var downT: Tensor<S>?
+    }
+
+    /// One for each link, block by block.
+    private let links: [Link]
+    private let linksPerBlock: Int
+
+    /// Prepares a level's Δθ.
+    ///
+    /// - Parameter delta: tensors of CMS links under their checkpoint names (`blocks.3.levels.0.up`, `.down`, `.gain`);
+    ///   links that are not named have no Δ.
+    /// - Throws: ``FastWeightsError`` for any other tensor, and for a shape that is not the link's.
+    public init(_ configuration: HopeConfiguration, _ delta: ParameterSet<S>) throws(FastWeightsError) {
+        linksPerBlock = configuration.levels.count
+        var links = [Link](repeating: Link(), count: configuration.layers * linksPerBlock)
+        var unused = Set(delta.names)
+        var mistake: FastWeightsError?
+        func find(_ name: String, _ shape: Shape) -> Tensor<S>? {
+            guard let tensor = delta[name] else { return nil }
+            unused.remove(name)
+            if tensor.shape == shape { return tensor }
+            mistake = mistake ?? .shape(name: name, expected: shape, found: tensor.shape)
+            return nil
+        }
+        let width = configuration.width
+        for layer in 0..<configuration.layers {
+            for (index, level) in configuration.levels.enumerated() {
+                let name = "blocks.\(layer).levels.\(index)"
+                let hidden = level.hiddenMultiple * width
+                links[layer * linksPerBlock + index] = Link(
+                    gain: find("\(name).gain", [width]),
+                    upT: find("\(name).up", [hidden, width])?.transposed(),
+                    downT: find("\(name).down", [width, hidden])?.transposed())
+            }
+        }
+        if let mistake { throw mistake }
+        if let name = unused.min() { throw .notALink(name: name) }
+        self.links = links
+    }
+
+    func link(block: Int, level: Int) -> Link { links[block * linksPerBlock + level] }
+
+    /// Whether this was prepared for models of that geometry.
+    func fits(_ configuration: HopeConfiguration) -> Bool {
+        links.count == configuration.layers * configuration.levels.count
+            && linksPerBlock == configuration.levels.count
+    }
+}
+
+/// A Δθ that a session's fast level can't have.
+public enum FastWeightsError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The tensor is no part of a CMS link of the model.
+    case notALink(name: String)
+    /// The tensor has another shape than the link's.
+    case shape(name: String, expected: Shape, found: Shape)
+
+    /// What is wrong with which tensor.
+    public var description: String {
+        switch self {
+        case .notALink(let name):
+            "\"\(name)\" is no tensor of a CMS link of this model; a session's own weights are blocks.N.levels.M.up, .down and .gain"
+        case .shape(let name, let expected, let found):
+            "the session's \"\(name)\" has shape \(found); the model's has \(expected)"
+        }
+    }
+}

@@ -1,0 +1,154 @@
+/// One generation of a space's parameters, laid out for reading: shared by all sessions that read it, never changed.
+///
+/// Matrices are stored transposed, `[in, out]`, so that a product of few rows runs along contiguous outputs, and the
+/// four projections of a mixer lie side by side, so that they are one product.
+public final class HopeWeights<S: TensorScalar>: Sendable {
+    /// The geometry.
+    public let configuration: HopeConfiguration
+    /// E, `[V, D]`: rows to look up.
+    let embedding: Tensor<S>
+    /// Eᵀ, `[D, V]`: the output head.
+    let head: Tensor<S>
+    /// g_out, `[D]`.
+    let gain: Tensor<S>
+    let blocks: [Block]
+
+    struct Block: Sendable {
+        /// g_mix, `[D]`.
+        let gain: Tensor<S>
+        /// The taps of the convolution, oldest first, `[w, D]`.
+        let taps: Tensor<S>
+        /// W_qᵀ, W_kᵀ, W_vᵀ, W_gᵀ side by side, `[D, 4D]`.
+        let input: Tensor<S>
+        /// W_oᵀ, `[D, D]`.
+        let output: Tensor<S>
+        /// W_□,0.
+        let memories: PerMemory<Memory>
+        /// r_η, r_α, `[H, d]`, and b_η, b_α, `[H]`.
+        let stepSizeReadout: Tensor<S>
+        let stepSizeBias: Tensor<S>
+        let retentionReadout: Tensor<S>
+        let retentionBias: Tensor<S>
+        /// Gain of the per-head norm, `[d]`.
+        let headGain: Tensor<S>
+        /// The CMS links, fastest first.
+        let links: [Link]
+    }
+
+    /// W_□,0 of one memory, for all heads.
+    struct Memory: Sendable {
+        /// W1ᵀ, `[H, m, d]`: to read the outer layer.
+        let w1T: Tensor<S>
+        /// W2ᵀ, `[H, d, m]`: to read the inner layer.
+        let w2T: Tensor<S>
+        /// W1, `[H, d, m]`: to carry the inner gradient back.
+        let w1: Tensor<S>
+    }
+
+    struct Link: Sendable {
+        /// g, `[D]`.
+        let gain: Tensor<S>
+        /// W↑ᵀ, `[D, hidden]`.
+        let upT: Tensor<S>
+        /// W↓ᵀ, `[hidden, D]`.
+        let downT: Tensor<S>
+        var hiddenWidth: Int { upT.shape[1] }
+    }
+
+    /// Prepares parameters for reading.
+    ///
+    /// - Parameter parameters: every tensor of the model under its checkpoint name.
+    /// - Throws: ``HopeWeightsError`` when one is missing or has another shape.
+    public init(_ configuration: HopeConfiguration, _ parameters: ParameterSet<S>) throws(HopeWeightsError) {
+        self.configuration = configuration
+        // `HopeParameters` rethrows untyped, so what is wrong is found before it asks.
+        var mistake: HopeWeightsError?
+        _ = HopeParameters<Void>(configuration) { name, shape in
+            if mistake != nil || parameters[name]?.shape == shape { return }
+            mistake = HopeWeightsError(name: name, expected: shape, found: parameters[name]?.shape)
+        }
+        if let mistake { throw mistake }
+        let all = HopeParameters<Tensor<S>>(configuration) { name, shape in
+            parameters[name] ?? .zeros(shape)  // present: checked above
+        }
+        embedding = all.embedding
+        head = all.embedding.transposed()
+        gain = all.gain
+        blocks = all.blocks.map { block in
+            let mixer = block.mixer
+            return Block(
+                gain: block.gain,
+                taps: mixer.convolution.transposed(),
+                input: .sideBySide([mixer.query, mixer.key, mixer.value, mixer.gate].map { $0.transposed() }),
+                output: mixer.output.transposed(),
+                memories: PerMemory { kind in
+                    Memory(
+                        w1T: mixer.w1[kind].transposed(), w2T: mixer.w2[kind].transposed(), w1: mixer.w1[kind])
+                },
+                stepSizeReadout: mixer.stepSizeReadout, stepSizeBias: mixer.stepSizeBias,
+                retentionReadout: mixer.retentionReadout, retentionBias: mixer.retentionBias,
+                headGain: mixer.headGain,
+                links: block.levels.map { link in
+                    Link(gain: link.gain, upT: link.up.transposed(), downT: link.down.transposed())
+                })
+        }
+    }
+}
+
+/// A parameter set that is not that of the model.
+public struct HopeWeightsError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The tensor at fault.
+    public let name: String
+    /// The shape that the configuration asks for.
+    public let expected: Shape
+    /// The shape that was given, nil when the tensor is missing.
+    public let found: Shape?
+
+    /// What is wrong with which tensor.
+    public var description: String {
+        guard let found else { return "parameter \"\(name)\" of shape \(expected) is missing" }
+        return "parameter \"\(name)\" has shape \(found); the configuration asks for \(expected)"
+    }
+}
+
+extension Tensor {
+    /// The last two axes exchanged: `[…, a, b]` → `[…, b, a]`.
+    func transposed() -> Tensor {
+        let axes = shape.axes
+        let (rows, columns) = (axes[axes.count - 2], axes[axes.count - 1])
+        let result = Tensor(uninitialized: Shape(axes.dropLast(2) + [columns, rows]))
+        // Squares of cache lines, so that neither side strides through memory.
+        let side = 16
+        let bands = (rows + side - 1) / side
+        let matrices = count / max(rows * columns, 1)
+        let (from, to) = (pointer, result.pointer)
+        inParallel(matrices * bands) { index in
+            let base = index / bands * rows * columns
+            let top = index % bands * side
+            for left in stride(from: 0, to: columns, by: side) {
+                for row in top..<min(top + side, rows) {
+                    for column in left..<min(left + side, columns) {
+                        to[base + column * rows + row] = from[base + row * columns + column]
+                    }
+                }
+            }
+        }
+        return result
+    }
+
+    /// Matrices of equally many rows as one: `[r, a]`, `[r, b]`, … → `[r, a + b + …]`.
+    static func sideBySide(_ parts: [Tensor]) -> Tensor {
+        let rows = parts[0].shape[0]
+        let width = parts.reduce(0) { $0 + $1.shape[1] }
+        let result = Tensor(uninitialized: [rows, width])
+        var left = 0
+        for part in parts {
+            let columns = part.shape[1]
+            for row in 0..<rows {
+                (result.pointer + row * width + left).update(from: part.pointer + row * columns, count: columns)
+            }
+            left += columns
+        }
+        return result
+    }
+}

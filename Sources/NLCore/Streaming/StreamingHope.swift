@@ -1,0 +1,170 @@
+/// The model as it serves: reads the next tokens of several streams at once, without a tape.
+///
+/// Computes what ``HopeModel`` computes (spec §1–2), for streams that stop and go on anywhere. All streams share one pass
+/// over the weights; their memories are walked apart. What a stream gets does not depend on the others beside it,
+/// to the bit where products of matrices treat each row alike (oneDNN), to rounding elsewhere (OpenBLAS).
+public enum StreamingHope<S: TensorScalar> {
+    /// Reads each stream's tokens and moves its state on. The work of a token does not depend on its position.
+    ///
+    /// - Returns: for each stream its logits: `[tokens, V]` if it wants all of them, else `[1, V]`, the last token's.
+    /// - Throws: ``StreamError``; then no state has changed.
+    @specialized(where S == Float)  // other modules would run the generic form, at a quarter of the speed
+    public static func advance(
+        _ inputs: inout [StreamInput<S>], weights: HopeWeights<S>
+    ) throws(StreamError) -> [Tensor<S>] {
+        for (index, input) in inputs.enumerated() { try input.validate(index, weights.configuration) }
+        if inputs.isEmpty { return [] }
+        let pass = StreamingPass(inputs, weights)
+        for index in inputs.indices {
+            inputs[index].state.makeWritable(reading: inputs[index].tokens.count, weights.configuration)
+        }
+        let logits = pass.run(inputs)
+        for (index, own) in logits.enumerated() {
+            let last = Tensor<S>(uninitialized: [own.shape[1]])
+            last.pointer.update(from: own.pointer + own.count - last.count, count: last.count)
+            inputs[index].state.note(inputs[index].tokens, logits: last, weights.configuration)
+        }
+        return logits
+    }
+}
+
+/// One pass of a batch through the blocks, with the activations it needs.
+private struct StreamingPass<S: TensorScalar> {
+    let weights: HopeWeights<S>
+    let batch: StreamBatch
+    let mixer: StreamingMixer<S>
+    /// The residual stream, `[R, D]`, and its norm.
+    let x: Tensor<S>
+    let normed: Tensor<S>
+    /// 1/rms of each row, which nobody reads.
+    let scales: Tensor<S>
+    /// The hidden layer of a CMS link before and after its activation, `[R, hidden]` of the widest.
+    let hidden: Tensor<S>
+    let active: Tensor<S>
+
+    init(_ inputs: [StreamInput<S>], _ weights: HopeWeights<S>) {
+        self.weights = weights
+        batch = StreamBatch(inputs.map { ($0.state.position, $0.tokens.count) })
+        mixer = StreamingMixer(MixerGeometry(weights.configuration), batch)
+        let width = weights.configuration.width
+        let widest = (weights.configuration.levels.map(\.hiddenMultiple).max() ?? 0) * width
+        x = Tensor(uninitialized: [batch.rows, width])
+        normed = Tensor(uninitialized: [batch.rows, width])
+        scales = Tensor(uninitialized: [batch.rows])
+        hidden = Tensor(uninitialized: [batch.rows, widest])
+        active = Tensor(uninitialized: [batch.rows, widest])
+    }
+
+    func run(_ inputs: [StreamInput<S>]) -> [Tensor<S>] {
+        embed(inputs)
+        for (layer, block) in weights.blocks.enumerated() {
+            norm(block.gain)
+            mixer(normed, addingTo: x, block, inputs.map { $0.state.layers[layer] })
+            for (level, link) in block.links.enumerated() {
+                apply(link, inputs.map { $0.fast?.link(block: layer, level: level) })
+            }
+        }
+        return logits(inputs)
+    }
+
+    private func embed(_ inputs: [StreamInput<S>]) {
+        let width = weights.configuration.width
+        for (input, span) in zip(inputs, batch.spans) {
+            for (row, token) in input.tokens.enumerated() {
+                (x.pointer + (span.first + row) * width).update(
+                    from: weights.embedding.pointer + Int(token) * width, count: width)
+            }
+        }
+    }
+
+    /// `normed` ← rms(x; g).
+    private func norm(_ gain: Tensor<S>) {
+        let width = weights.configuration.width
+        rowBlocks(batch.rows, width) { start, count in
+            S.rmsRows(
+                count, width, x.pointer + start * width, gain.pointer, normed.pointer + start * width,
+                scales.pointer + start)
+        }
+    }
+
+    // MARK: - CMS links
+
+    /// x ← x + W↓ silu(W↑ rms(x; g)) (NL Eq. 70), each stream with its own Δ on top of the shared weights.
+    private func apply(_ link: HopeWeights<S>.Link, _ own: [FastWeights<S>.Link?]) {
+        let (rows, width, hiddenWidth) = (batch.rows, weights.configuration.width, link.hiddenWidth)
+        norm(link.gain)
+        normAgain(link.gain, own)
+        S.multiplyRows(
+            ProductShape(m: rows, n: hiddenWidth, k: width), normed.pointer, width, link.upT.pointer, hiddenWidth,
+            hidden.pointer, hiddenWidth, accumulate: false)
+        add(own.map(\.?.upT), normed, width, to: hidden, hiddenWidth)
+        elementBlocks(rows * hiddenWidth) { start, count in
+            S.silu(count, hidden.pointer + start, active.pointer + start)
+        }
+        S.multiplyRows(
+            ProductShape(m: rows, n: width, k: hiddenWidth), active.pointer, hiddenWidth, link.downT.pointer, width,
+            x.pointer, width, accumulate: true)
+        add(own.map(\.?.downT), active, hiddenWidth, to: x, width)
+    }
+
+    /// The norm of streams that have a gain of their own.
+    private func normAgain(_ gain: Tensor<S>, _ own: [FastWeights<S>.Link?]) {
+        let width = weights.configuration.width
+        for (span, link) in zip(batch.spans, own) {
+            guard let delta = link?.gain else { continue }
+            let sum = Tensor<S>(uninitialized: [width])
+            S.add(width, gain.pointer, delta.pointer, sum.pointer)
+            S.rmsRows(
+                span.count, width, x.pointer + span.first * width, sum.pointer, normed.pointer + span.first * width,
+                scales.pointer + span.first)
+        }
+    }
+
+    /// y ← y + Δ z for the rows of each stream that has a Δ, all streams in parallel.
+    ///
+    /// - Parameter deltas: Δᵀ, `[inputs, outputs]`.
+    private func add(_ deltas: [Tensor<S>?], _ z: Tensor<S>, _ inputs: Int, to y: Tensor<S>, _ outputs: Int) {
+        let present = deltas.indices.filter { deltas[$0] != nil }
+        if present.isEmpty { return }
+        let columns = 128  // of a part: fixed, so that the parts of a stream are the same in any batch
+        let parts = (outputs + columns - 1) / columns
+        inParallel(present.count * parts) { index in
+            let stream = present[index / parts]
+            guard let delta = deltas[stream] else { return }
+            let span = batch.spans[stream]
+            let left = index % parts * columns
+            multiplySmall(
+                span.count, min(columns, outputs - left), inputs, z.pointer + span.first * inputs, inputs,
+                delta.pointer + left, outputs, y.pointer + span.first * outputs + left, outputs, accumulate: true)
+        }
+    }
+
+    // MARK: - Output
+
+    /// rms(x; g_out) Eᵀ of the rows that are wanted.
+    private func logits(_ inputs: [StreamInput<S>]) -> [Tensor<S>] {
+        let (width, vocabulary) = (weights.configuration.width, weights.configuration.vocabularySize)
+        let counts = inputs.map { $0.wantsAllLogits ? $0.tokens.count : 1 }
+        let wanted = counts.reduce(0, +)
+        let all = Tensor<S>(uninitialized: [wanted, vocabulary])
+        var first = 0
+        for (span, count) in zip(batch.spans, counts) {
+            let from = span.first + span.count - count
+            S.rmsRows(
+                count, width, x.pointer + from * width, weights.gain.pointer, normed.pointer + first * width,
+                scales.pointer + first)
+            first += count
+        }
+        S.multiplyRows(
+            ProductShape(m: wanted, n: vocabulary, k: width), normed.pointer, width, weights.head.pointer, vocabulary,
+            all.pointer, vocabulary, accumulate: false)
+        if inputs.count == 1 { return [all] }
+        first = 0
+        return counts.map { count in
+            let own = Tensor<S>(uninitialized: [count, vocabulary])
+            own.pointer.update(from: all.pointer + first * vocabulary, count: own.count)
+            first += count
+            return own
+        }
+    }
+}

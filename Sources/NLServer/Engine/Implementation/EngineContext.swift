@@ -1,0 +1,26 @@
+import Logging
+import NLCore
+import Store
+
+/// What exists between the engine's start and its shutdown, shared by the serving side, the learner and the facade.
+struct EngineContext: Sendable {
+    let configuration: EngineConfiguration
+    let model: LoadedModel
+    /// The database, for threads that may wait: the learner's and the decoder's own.
+    let store: MemoryStore
+    /// The same database for `async` callers, off the cooperative pool.
+    let database: DatabaseAccess
+    /// The newest generation of every space.
+    let spaces: SpaceRegistry
+    /// Accepts documents and wakes the learner.
+    let journal: LearningJournal
+    /// Tells the learner when someone is being served.
+    let priority: ServingPriority
+    /// Totals since the start.
+    let totals: EngineTotals
+    /// Describes levels.
+    let reporter: LevelReporter
+    /// Facts for the operator.
+    let notices: NoticeBoard
+    let logger: Logger
+}

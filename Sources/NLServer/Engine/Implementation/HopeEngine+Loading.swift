@@ -1,0 +1,115 @@
+import Foundation
+import Logging
+import NLCore
+import Store
+
+extension HopeEngine {
+    /// Loads the model, opens and recovers the database, starts the threads.
+    static func load(_ configuration: EngineConfiguration, _ logger: Logger) throws -> Running {
+        try configureCompute(configuration, logger)
+        let model = try LoadedModel(directory: configuration.modelPath)
+        logger.info(
+            "model loaded",
+            metadata: [
+                "model": "\(model.id)", "parameters": "\(model.base.parameterCount)", "anchors": "\(model.anchors.gate.count)",
+                "fingerprint": "\(model.fingerprint)",
+            ])
+        let (store, report) = try open(configuration.databasePath, for: model)
+        do {
+            let context = makeContext(configuration, model: model, store: store, logger)
+            announce(report, context)
+            let spaces = try loadSpaces(context)
+            return try start(context, spaces: spaces)
+        } catch {
+            try? store.close()
+            throw error
+        }
+    }
+
+    private static func configureCompute(_ configuration: EngineConfiguration, _ logger: Logger) throws {
+        do {
+            if configuration.threads > 0 { try ComputeBudget.setThreads(configuration.threads) }
+            switch configuration.backend {
+            case .auto: try MatrixProduct.select(.auto)
+            case .openblas: try MatrixProduct.select(.openblas)
+            case .onednn: try MatrixProduct.select(.onednn)
+            }
+        } catch let error as ComputeBudgetError {
+            throw EngineError.invalid(parameter: "threads", message: "\(error)")
+        } catch let error as MatrixProductError {
+            throw EngineError.invalid(parameter: "backend", message: "\(error)")
+        }
+        logger.info("compute", metadata: ["matrix_products": "\(MatrixProduct.description)"])
+    }
+
+    private static func open(_ path: String, for model: LoadedModel) throws -> (MemoryStore, RecoveryReport) {
+        do {
+            return try MemoryStore.open(at: path, fingerprint: model.fingerprint)
+        } catch StoreError.otherModel(let database, let offered) {
+            throw EngineError.databaseOfAnotherModel(
+                path: path, expected: offered.description, found: database.description)
+        } catch let error as StoreError {
+            throw EngineError(error)
+        }
+    }
+
+    private static func makeContext(
+        _ configuration: EngineConfiguration, model: LoadedModel, store: MemoryStore, _ logger: Logger
+    ) -> EngineContext {
+        let database = DatabaseAccess(store)
+        return EngineContext(
+            configuration: configuration, model: model, store: store, database: database, spaces: SpaceRegistry(),
+            journal: LearningJournal(configuration, model: model, database: database), priority: ServingPriority(),
+            totals: EngineTotals(), reporter: LevelReporter(model), notices: NoticeBoard(), logger: logger)
+    }
+
+    /// Publishes the newest generation of every space.
+    private static func loadSpaces(_ context: EngineContext) throws -> [SpaceMemory] {
+        let ids = try context.store.read { try $0.spaces().map(\.id) }
+        return try ids.map { id in
+            let (memory, created) = try SpaceMemory.load(id, model: context.model, store: context.store)
+            context.spaces.publish(
+                try PublishedSpace(
+                    name: id, generation: Int(memory.generation ?? 0), published: created, levels: memory.levels,
+                    lastUpdates: memory.lastUpdates))
+            context.journal.signals.setStanding(try memory.standing(context.store), of: id)
+            return memory
+        }
+    }
+
+    private static func start(_ context: EngineContext, spaces: [SpaceMemory]) throws -> Running {
+        try context.journal.load(from: context.store)
+        let serving = try Serving(context)
+        let learner = context.configuration.isReadOnly ? nil : Learner(context, spaces: spaces)
+        return Running(context: context, serving: serving, learner: learner)
+    }
+
+    /// Tells the operator what opening the database found.
+    private static func announce(_ report: RecoveryReport, _ context: EngineContext) {
+        let (logger, notices) = (context.logger, context.notices)
+        for space in report.spaces {
+            for damaged in space.damaged {
+                let used = space.generation.map { "generation \($0)" } ?? "the model file"
+                let fact = "generation \(damaged.number) of space \"\(space.space)\" was damaged (\(damaged.reason)); "
+                    + "\(used) is used"
+                logger.error("damaged generation", metadata: ["fact": "\(fact)"])
+                notices.post(fact, key: "damaged/\(space.space)/\(damaged.number)")
+            }
+        }
+        for session in report.droppedSessions {
+            logger.error("session lost", metadata: ["session": "\(session.id)", "reason": "\(session.reason)"])
+            notices.post("session \"\(session.id)\" was lost: \(session.reason)", key: "session/\(session.id)")
+        }
+        if !report.resumedJobs.isEmpty {
+            let count = report.resumedJobs.count
+            logger.notice("jobs start again", metadata: ["jobs": "\(report.resumedJobs.joined(separator: ","))"])
+            notices.post(
+                "\(count) job\(count == 1 ? " was" : "s were") running when the process ended and start\(count == 1 ? "s" : "") again",
+                key: "resumed")
+        }
+        if context.model.anchors.gate.isEmpty {
+            notices.post(
+                "the model has no anchors.txt: consolidations are not held against general language", key: "anchors")
+        }
+    }
+}

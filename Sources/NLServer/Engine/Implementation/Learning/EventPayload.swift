@@ -1,0 +1,41 @@
+import NLCore
+import Store
+
+/// What an event of the log needs, beside its document, to be done again: the settings of its time.
+enum EventPayload {
+    struct Learn: Codable {
+        var settings: Acquisition.Settings
+        /// Digest of the anchors that were rehearsed.
+        var anchors: String
+    }
+
+    struct Consolidate: Codable {
+        var settings: Consolidation.Settings
+        var anchors: String
+        var trigger: String
+        /// Documents learned up to here are consolidated if this was adopted.
+        var isAdopted: Bool
+    }
+}
+
+extension EngineConfiguration {
+    /// How documents are learned (design §3).
+    func acquisition(windowSize: Int) -> Acquisition.Settings {
+        var settings = Acquisition.Settings()
+        settings.windowSize = windowSize
+        settings.maximumPasses = learnMaxPasses
+        settings.shortTarget = learnTargetLoss
+        settings.longTargetShare = learnTargetRatio
+        // A share of all tokens, as a ratio to those of the document.
+        settings.rehearsalRatio = rehearsalShare / max(1 - rehearsalShare, 0.01)
+        return settings
+    }
+
+    /// How the slow level is consolidated.
+    func consolidation(windowSize: Int) -> Consolidation.Settings {
+        var settings = Consolidation.Settings()
+        settings.windowSize = windowSize
+        settings.anchorBound = anchorBound
+        return settings
+    }
+}

@@ -1,0 +1,63 @@
+import Foundation
+import NLCore
+import Store
+
+/// A new generation, before it is on disk.
+struct NewGeneration {
+    let space: SpaceMemory
+    let levels: SpaceLevels
+    /// Names of the levels whose tensors are not the parent's.
+    let changed: Set<String>
+    /// The event it contains.
+    let event: Int64
+    let job: String?
+    /// Set where this generation consolidated.
+    var isConsolidated = false
+}
+
+extension LearningLoop {
+    /// Generations kept on disk for each space.
+    static let keptGenerations = 8
+
+    /// Persists a generation in one transaction with whatever must become true at the same moment, then makes it the
+    /// one that readers get, and the one that the next job starts from.
+    ///
+    /// - Parameter also: runs inside the transaction, and again if the transaction is repeated.
+    func commit<Value>(
+        _ new: NewGeneration, also: (StoreTransaction, Store.GenerationRecord) throws -> Value
+    ) throws -> Value {
+        let before = new.space.levels
+        var lastUpdates = new.space.lastUpdates
+        for level in new.levels.levels where level.counters.updates > before[level.definition.name]?.counters.updates ?? 0 {
+            lastUpdates[level.definition.name] = Date()
+        }
+        let drafts = try GenerationCodec.drafts(
+            new.levels.levels, changed: new.changed, hasParent: new.space.generation != nil)
+        let draft = GenerationDraft(
+            space: new.space.name, parent: new.space.generation, event: new.event, levels: drafts,
+            metadata: try GenerationCodec.metadata(new.levels.levels, lastUpdates: lastUpdates, job: new.job))
+        let (record, value) = try write { transaction in
+            let record = try transaction.persistGeneration(draft)
+            for level in new.levels.levels {
+                try transaction.appendLevelHistory(
+                    space: record.space, level: level.definition.name,
+                    context.reporter.history(of: level, since: before[level.definition.name], in: record))
+            }
+            let value = try also(transaction, record)
+            try transaction.pruneGenerations(space: record.space, keep: Self.keptGenerations)
+            return (record, value)
+        }
+        var memory = new.space
+        memory.levels = new.levels
+        memory.generation = record.number
+        memory.event = new.event
+        memory.lastUpdates = lastUpdates
+        if new.isConsolidated { memory.consolidatedThrough = new.event }
+        spaces[memory.name] = memory
+        context.spaces.publish(
+            try PublishedSpace(
+                name: memory.name, generation: Int(record.number), published: record.created, levels: memory.levels,
+                lastUpdates: lastUpdates))
+        return value
+    }
+}

@@ -1,0 +1,109 @@
+import NLCore
+import Store
+
+extension LearningLoop {
+    /// Learns one document (design §3, "Acquire").
+    func learn(_ job: Store.JobRecord) throws {
+        guard let space = spaces[job.space], let document = job.document else {
+            throw UnknownWork(job: job.id)
+        }
+        let text = try reader.text(space: space.name, document: document)
+        let event = try context.store.read { try $0.nextEventSequence(space: space.name) }
+        let seed = SeededRandom.mix(UInt64(event), JournalReader.digest(text))
+        let settings = context.configuration.acquisition(windowSize: context.model.windowSize)
+        let acquisition = try acquisition(
+            of: document, text: text, at: event, seed: seed, settings: settings, in: space)
+        var progress = JobProgress(job, loop: self)
+        let (levels, outcome) = try run(acquisition, in: space) { acquisition, state in
+            guard let loss = state.loss else { return }
+            progress.report(
+                pass: max(state.pass, 1), tokens: acquisition.levels.tokensRead(.acquisition) - space.levels.tokensRead(.acquisition),
+                loss: loss, fraction: state.fraction)
+        }
+        let payload = EventPayload.Learn(settings: settings, anchors: context.model.anchors.digest)
+        let new = newGeneration(levels, outcome: outcome, event: event, job: job.id, in: space)
+        let finished = try commit(new) { transaction, generation in
+            try transaction.appendEvent(
+                space: space.name, sequence: event, kind: .learn, document: document,
+                payload: try JSONText(encoding: payload), seed: seed)
+            try transaction.updateDocument(
+                space: space.name, id: document, status: .learned,
+                losses: DocumentLosses(base: outcome.baseLoss, learned: outcome.loss, now: outcome.loss),
+                isTargetReached: outcome.targetReached, generation: generation.number)
+            let detail = progress.final(targetReached: outcome.targetReached, generation: generation.number)
+            return try transaction.finishJob(job.id, as: .learned, detail: try JSONText(encoding: detail))
+        }
+        noteLearned(in: space.name)
+        context.totals.add {
+            $0.documentsLearned += 1
+            $0.learnedTokens += outcome.tokens
+        }
+        context.journal.events.finish(job.id, with: .learned(JobRecord(finished)))
+    }
+
+    /// Learns a document again as the log says it was learned.
+    func replayLearning(_ event: EventRecord, in space: SpaceMemory) throws {
+        guard let document = event.document else { return }
+        let payload = try event.payload.decoded(as: EventPayload.Learn.self)
+        let acquisition = try acquisition(
+            of: document, text: try reader.text(space: space.name, document: document), at: event.sequence,
+            seed: event.seed, settings: payload.settings, in: space)
+        let (levels, outcome) = try run(acquisition, in: space) { _, _ in }
+        _ = try commit(newGeneration(levels, outcome: outcome, event: event.sequence, job: nil, in: space)) {
+            try $0.updateDocument(space: space.name, id: document, generation: $1.number)
+        }
+    }
+
+    private func acquisition(
+        of document: String, text: String, at event: Int64, seed: UInt64, settings: Acquisition.Settings,
+        in space: SpaceMemory
+    ) throws -> Acquisition {
+        let journal = try context.store.read { try $0.journal(space: space.name, before: event) }
+        let older = reader.sample(
+            journal.filter { $0.document != document }, count: JournalReader.rehearsed,
+            seed: SeededRandom.mix(seed, 1))
+        let rehearsal = Rehearsal(
+            journal: settings.rehearsalRatio > 0 ? try reader.texts(older, space: space.name).map(\.text) : [],
+            anchors: context.model.anchors.rehearsal, seed: SeededRandom.mix(seed, 2))
+        return Acquisition(
+            context.model.learningText(text), into: space.levels, rehearsal: rehearsal, settings: settings)
+    }
+
+    /// Steps to the end, window by window, letting serving and those who cancel come between.
+    private func run(
+        _ start: Acquisition, in space: SpaceMemory, report: (Acquisition, Acquisition.Progress) throws -> Void
+    ) throws -> (SpaceLevels, Acquisition.Outcome) {
+        var acquisition = start
+        while true {
+            switch try acquisition.step() {
+            case .progress(let progress): try report(acquisition, progress)
+            case .finished(let outcome): return (acquisition.levels, outcome)
+            }
+            try yield()
+        }
+    }
+
+    private func newGeneration(
+        _ levels: SpaceLevels, outcome: Acquisition.Outcome, event: Int64, job: String?, in space: SpaceMemory
+    ) -> NewGeneration {
+        // Nothing learned, as of a text that was known already, leaves every tensor as it was.
+        let learning = levels.levels.filter { $0.definition.role == .acquisition && outcome.tokens > 0 }
+        return NewGeneration(
+            space: space, levels: levels, changed: Set(learning.map(\.definition.name)), event: event, job: job)
+    }
+
+    private func noteLearned(in space: String) {
+        var standing = signals.standing(of: space)
+        standing.unconsolidated += 1
+        standing.untried += 1
+        standing.lastLearned = .now
+        signals.setStanding(standing, of: space)
+    }
+}
+
+extension SpaceLevels {
+    /// Tokens that levels of one role have learned from.
+    func tokensRead(_ role: LevelDefinition.Role) -> Int {
+        levels.filter { $0.definition.role == role }.map(\.counters.tokensRead).max() ?? 0
+    }
+}

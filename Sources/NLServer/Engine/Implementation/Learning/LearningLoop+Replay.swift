@@ -1,0 +1,48 @@
+import Logging
+import NLCore
+import Store
+
+extension LearningLoop {
+    /// Does again what the log has and the levels have not: the newest generation was damaged, and an older one is
+    /// used.
+    ///
+    /// Each event is done with its own settings and seed, so the levels end as they were, to the last bit.
+    func replay(_ name: String) throws {
+        var isAnnounced = false
+        while let space = spaces[name] {
+            let events = try context.store.read { try $0.events(space: name, after: space.event, limit: 1) }
+            guard let event = events.first else { break }
+            if !isAnnounced {
+                isAnnounced = true
+                let from = space.generation.map { "generation \($0)" } ?? "the model file"
+                context.logger.notice("replaying the log", metadata: ["space": "\(name)", "after_event": "\(space.event)"])
+                context.notices.post(
+                    "space \"\(name)\" is being rebuilt from \(from) and the log of events", key: "replay/\(name)")
+            }
+            try replay(event, in: space)
+        }
+        guard isAnnounced, let space = spaces[name] else { return }
+        context.notices.clear(key: "replay/\(name)")
+        context.logger.notice("the log is replayed", metadata: ["space": "\(name)", "event": "\(space.event)"])
+        signals.setStanding(try space.standing(context.store), of: name)
+    }
+
+    private func replay(_ event: EventRecord, in space: SpaceMemory) throws {
+        do {
+            switch event.kind {
+            case .learn: try replayLearning(event, in: space)
+            case .consolidate: try replayConsolidation(event, in: space)
+            case .restore, .forget: throw UnknownJobKind(kind: event.kind.rawValue)
+            }
+        } catch let interruption as LearningInterruption {
+            throw interruption
+        } catch {
+            // One event that cannot be repeated (its document's text is damaged) must not cost those after it.
+            context.logger.error("event cannot be replayed", metadata: ["event": "\(event.sequence)", "error": "\(error)"])
+            context.notices.post(
+                "event \(event.sequence) of space \"\(space.name)\" cannot be replayed: \(error)",
+                key: "event/\(space.name)/\(event.sequence)")
+            spaces[space.name]?.event = event.sequence
+        }
+    }
+}

@@ -1,0 +1,192 @@
+import Foundation
+import NLCore
+import Store
+
+/// A model directory, read and checked: geometry, weights, tokenizer, anchors, and the digests that name them.
+struct LoadedModel: Sendable {
+    /// What requests may put into `model`.
+    let id: String
+    /// When the weights were written.
+    let created: Date
+    let configuration: HopeConfiguration
+    /// The levels, fastest first: the first belongs to sessions, the others to spaces.
+    let levels: [LevelDefinition]
+    let tokenizer: Tokenizer
+    /// θ_base.
+    let base: ParameterSet<Float>
+    let anchors: Anchors
+    /// Which databases belong to this model.
+    let fingerprint: ModelFingerprint
+
+    /// Reads a model directory.
+    ///
+    /// - Throws: ``EngineError/modelDirectory(path:message:)``, naming the file or tensor at fault and what would be
+    ///   accepted in its place.
+    init(directory path: String) throws(EngineError) {
+        let directory = ModelDirectory(path: path)
+        try directory.requireFiles()
+        configuration = try directory.configuration()
+        levels = try directory.checked { try LevelDefinition.levels(of: configuration) }
+        tokenizer = try directory.checked { try Tokenizer(contentsOf: directory.url(.tokenizer)) }
+        try directory.require(
+            tokenizer.vocabularySize <= configuration.vocabularySize,
+            "tokenizer.json has \(tokenizer.vocabularySize) tokens and config.json says \"vocab_size\" is "
+                + "\(configuration.vocabularySize); they are not of one model")
+        base = try directory.parameters(configuration)
+        anchors = try directory.anchors(tokenizer, configuration)
+        fingerprint = ModelFingerprint(
+            architecture: try directory.digest(.configuration).hex, tokenizer: try directory.digest(.tokenizer).hex,
+            weights: try directory.digest(.weights).hex)
+        id = directory.name
+        created = directory.modified(.weights)
+    }
+
+    /// A text as the learner reads it.
+    ///
+    /// Special tokens written in a document are characters, not signs to the model: nobody ends a text by naming its
+    /// end.
+    func learningText(_ text: String) -> LearningText {
+        LearningText(tokens(of: text), configuration: configuration)
+    }
+
+    /// The tokens of a text from outside.
+    func tokens(of text: String) -> [Int32] {
+        tokenizer.encode(text, parseSpecialTokens: false).map(Int32.init)
+    }
+
+    /// Tokens of a learning window: about 256, in whole projection chunks (spec §3).
+    var windowSize: Int {
+        let chunk = configuration.projectionChunkSize
+        return max(256 / chunk, 1) * chunk
+    }
+
+    /// What `/v1/models` says.
+    var description: ModelDescription {
+        let digests = [fingerprint.architecture, fingerprint.tokenizer, fingerprint.weights].joined(separator: "\n")
+        return ModelDescription(
+            id: id, created: created, fingerprint: SHA256Digest(of: digests).hex, parameterCount: base.parameterCount,
+            vocabularySize: configuration.vocabularySize, levelNames: ["working"] + levels.map(\.name))
+    }
+}
+
+/// The files of a model directory (design §6), and how each can be wrong.
+private struct ModelDirectory {
+    enum File: String, CaseIterable {
+        case configuration = "config.json"
+        case weights = "model.safetensors"
+        case tokenizer = "tokenizer.json"
+        case anchors = "anchors.txt"
+    }
+
+    let path: String
+
+    /// The directory's own name, links resolved.
+    var name: String { URL(fileURLWithPath: path).resolvingSymlinksInPath().lastPathComponent }
+
+    func url(_ file: File) -> URL { URL(fileURLWithPath: path).appendingPathComponent(file.rawValue) }
+
+    func exists(_ file: File) -> Bool { FileManager.default.fileExists(atPath: url(file).path) }
+
+    func error(_ message: String) -> EngineError { .modelDirectory(path: path, message: message) }
+
+    func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(EngineError) {
+        if !holds { throw error(message()) }
+    }
+
+    func requireFiles() throws(EngineError) {
+        var isDirectory: ObjCBool = false
+        let isThere = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
+        try require(isThere, "there is no such directory")
+        try require(isDirectory.boolValue, "it is a file; a model is a directory")
+        let missing = File.allCases.filter { $0 != .anchors && !exists($0) }.map(\.rawValue)
+        try require(
+            missing.isEmpty,
+            "\(missing.joined(separator: ", ")) is missing; a model has config.json, model.safetensors, tokenizer.json "
+                + "and, for learning that keeps general language, anchors.txt")
+    }
+
+    func checked<Value>(_ body: () throws -> Value) throws(EngineError) -> Value {
+        do {
+            return try body()
+        } catch {
+            throw self.error("\(error)")
+        }
+    }
+
+    func data(_ file: File) throws(EngineError) -> Data {
+        do {
+            return try Data(contentsOf: url(file), options: .mappedIfSafe)
+        } catch {
+            throw self.error("\(file.rawValue) cannot be read: \((error as NSError).localizedDescription)")
+        }
+    }
+
+    func digest(_ file: File) throws(EngineError) -> SHA256Digest { SHA256Digest(of: try data(file)) }
+
+    func modified(_ file: File) -> Date {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: url(file).path)
+        return attributes?[.modificationDate] as? Date ?? Date(timeIntervalSince1970: 0)
+    }
+
+    func configuration() throws(EngineError) -> HopeConfiguration {
+        let data = try data(.configuration)
+        do {
+            let configuration = try JSONDecoder().decode(HopeConfiguration.self, from: data)
+            try configuration.validate()
+            return configuration
+        } catch let error as DecodingError {
+            throw self.error("config.json: \(Self.words(error))")
+        } catch {
+            throw self.error("\(error)")
+        }
+    }
+
+    func parameters(_ configuration: HopeConfiguration) throws(EngineError) -> ParameterSet<Float> {
+        let file = try checked { try SafetensorsFile(contentsOf: url(.weights)) }
+        var wanted: [(name: String, shape: Shape)] = []
+        _ = HopeParameters<Void>(configuration) { name, shape in wanted.append((name, shape)) }
+        let found = Set(file.names)
+        let missing = wanted.map(\.name).filter { !found.contains($0) }
+        try require(missing.isEmpty, "model.safetensors lacks \(Self.list(missing)), which config.json asks for")
+        let unknown = found.subtracting(wanted.map(\.name)).sorted()
+        try require(unknown.isEmpty, "model.safetensors has \(Self.list(unknown)), unknown to the model of config.json")
+        var parameters = ParameterSet<Float>()
+        for (name, shape) in wanted {
+            let axes = file.tensor(named: name)?.shape ?? []
+            try require(
+                axes == shape.axes, "model.safetensors: \"\(name)\" has shape \(axes); config.json asks for \(shape.axes)")
+            let tensor = Tensor(try checked { try file.floats(named: name) }, shape: shape)
+            try require(tensor.isFinite, "model.safetensors: \"\(name)\" holds NaN or infinity; the file is damaged")
+            parameters[name] = tensor
+        }
+        return parameters
+    }
+
+    func anchors(_ tokenizer: Tokenizer, _ configuration: HopeConfiguration) throws(EngineError) -> Anchors {
+        guard exists(.anchors) else { return Anchors(rehearsal: [], gate: []) }
+        let bytes = try data(.anchors)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw error("anchors.txt is not UTF-8")
+        }
+        let anchors = Anchors(text, tokenizer: tokenizer, configuration: configuration)
+        try require(!anchors.gate.isEmpty, "anchors.txt is too short: it needs two paragraphs at least, or leave it out")
+        return anchors
+    }
+
+    private static func list(_ names: [String]) -> String {
+        names.prefix(5).map { "\"\($0)\"" }.joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
+    }
+
+    private static func words(_ error: DecodingError) -> String {
+        func at(_ context: DecodingError.Context) -> String {
+            context.codingPath.map(\.stringValue).joined(separator: ".")
+        }
+        switch error {
+        case .keyNotFound(let key, _): return "\"\(key.stringValue)\" is missing"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            return "\"\(at(context))\" has the wrong type: \(context.debugDescription)"
+        case .dataCorrupted(let context): return "it is not the JSON of a model: \(context.debugDescription)"
+        @unknown default: return "\(error)"
+        }
+    }
+}

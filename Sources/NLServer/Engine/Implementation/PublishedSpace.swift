@@ -1,0 +1,57 @@
+import struct Foundation.Date
+import NLCore
+import Synchronization
+
+/// One generation of a space as readers see it: nothing in it ever changes.
+///
+/// A request takes one of these when it starts and keeps it to its end, so that it is pinned to a generation
+/// (design §2). The learner makes a new one after each commit, and never touches an old one.
+final class PublishedSpace: Sendable {
+    /// The space's id.
+    let name: String
+    /// The generation's number; 0 stands for the model file, before anything was learned.
+    let generation: Int
+    /// When the generation was persisted; for generation 0, when the process loaded the model.
+    let published: Date
+    /// The space's levels, and the effective parameters a learning step starts from.
+    let levels: SpaceLevels
+    /// The same effective parameters laid out for reading, shared by all sessions.
+    let weights: HopeWeights<Float>
+    /// When each level was last updated, by name.
+    let lastUpdates: [String: Date]
+
+    /// Lays the levels out for reading, which costs about one copy of the parameters.
+    ///
+    /// - Throws: ``HopeWeightsError`` if the parameters are not those of the configuration.
+    init(
+        name: String, generation: Int, published: Date, levels: SpaceLevels, lastUpdates: [String: Date]
+    ) throws(HopeWeightsError) {
+        self.name = name
+        self.generation = generation
+        self.published = published
+        self.levels = levels
+        self.lastUpdates = lastUpdates
+        weights = try HopeWeights(levels.configuration, levels.effective)
+    }
+}
+
+/// The newest generation of every space: what the learner publishes and requests read.
+final class SpaceRegistry: Sendable {
+    private let spaces = Mutex<[String: PublishedSpace]>([:])
+
+    /// The newest generation of a space.
+    ///
+    /// - Throws: ``EngineError/notFound(_:id:)``.
+    func current(_ space: String) throws(EngineError) -> PublishedSpace {
+        guard let found = spaces.withLock({ $0[space] }) else { throw .notFound(.space, id: space) }
+        return found
+    }
+
+    /// Makes a generation the one that new requests read. It must be on disk already.
+    func publish(_ space: PublishedSpace) {
+        spaces.withLock { $0[space.name] = space }
+    }
+
+    /// Ids of all spaces, sorted.
+    var names: [String] { spaces.withLock { $0.keys.sorted() } }
+}

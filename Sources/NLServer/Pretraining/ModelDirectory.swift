@@ -1,0 +1,28 @@
+import Foundation
+import NLCore
+
+/// Writes what `nlserver serve` reads: `config.json`, `model.safetensors` (bfloat16), `tokenizer.json`.
+struct ModelDirectory {
+    let url: URL
+
+    func write(
+        _ parameters: ParameterSet<Float>, _ configuration: HopeConfiguration, tokenizer: Data,
+        metadata: [String: String]
+    ) throws {
+        var writer = SafetensorsWriter(metadata: metadata)
+        for (name, tensor) in parameters.entries {
+            try writer.add(name, shape: tensor.shape.axes, as: .bfloat16, floats: tensor.elements)
+        }
+        try writer.write(to: url.appending(path: "model.safetensors"))
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try replace(try encoder.encode(configuration) + Data("\n".utf8), "config.json")
+        try replace(tokenizer, "tokenizer.json")
+    }
+
+    private func replace(_ data: Data, _ name: String) throws {
+        let file = url.appending(path: name)
+        // The same bytes need no writing, and a reader's mapping stays the file's.
+        if FileManager.default.contents(atPath: file.path) != data { try writeDurably(data, to: file) }
+    }
+}

@@ -1,0 +1,118 @@
+import ArgumentParser
+import Foundation
+import NLCore
+
+/// The geometry of the model, from a `config.json` or from options.
+struct ModelOptions: ParsableArguments {
+    @Option(help: "Take the geometry from this config.json; the options below then don't count.")
+    var config: String?
+    @Option(help: "D, the width.")
+    var hiddenSize = 256
+    @Option(help: "L, the number of blocks.")
+    var layers = 6
+    @Option(help: "H, the number of heads.")
+    var heads = 4
+    @Option(help: "CMS levels, fastest first: name:hidden_multiple:chunk_size, separated by commas.")
+    var levels = "fast:2:64,medium:2:512,slow:4:8192"
+    @Option(help: "C, tokens between two writes of the main memory.")
+    var chunkSize = 16
+    @Option(help: "C_p, tokens between two writes of the other memories.")
+    var projectionChunkSize = 64
+    @Option(help: "Hidden width of a memory, in units of a head's width.")
+    var memoryHiddenMultiple = 1
+    @Option(help: "Taps of the causal convolution.")
+    var convWindow = 4
+
+    func configuration(tokenizer: PreparedTokenizer) throws -> HopeConfiguration {
+        let vocabulary = tokenizer.tokenizer.vocabularySize
+        if let config {
+            guard let data = FileManager.default.contents(atPath: config) else {
+                throw PretrainingError("\(config): no such file, or it may not be read")
+            }
+            let read: HopeConfiguration
+            do {
+                read = try JSONDecoder().decode(HopeConfiguration.self, from: data)
+            } catch {
+                throw PretrainingError("\(config): \(error)")
+            }
+            guard read.vocabularySize >= vocabulary else {
+                throw PretrainingError(
+                    "\(config): \"vocab_size\" is \(read.vocabularySize), the tokenizer has \(vocabulary) tokens")
+            }
+            return read
+        }
+        var result = HopeConfiguration(
+            vocabularySize: vocabulary, width: hiddenSize, layers: layers, heads: heads, levels: try parsedLevels())
+        result.chunkSize = chunkSize
+        result.projectionChunkSize = projectionChunkSize
+        result.memoryHiddenMultiple = memoryHiddenMultiple
+        result.convolutionWindow = convWindow
+        return result
+    }
+
+    func parsedLevels() throws -> [HopeConfiguration.Level] {
+        try levels.split(separator: ",").map { level in
+            let parts = level.split(separator: ":", omittingEmptySubsequences: false)
+            guard parts.count == 3, !parts[0].isEmpty, let multiple = Int(parts[1]), let chunk = Int(parts[2]) else {
+                throw PretrainingError(
+                    "--levels: \"\(level)\" is not name:hidden_multiple:chunk_size, such as fast:2:64")
+            }
+            return HopeConfiguration.Level(name: String(parts[0]), hiddenMultiple: multiple, chunkSize: chunk)
+        }
+    }
+}
+
+/// How it is trained.
+struct TrainingOptions: ParsableArguments {
+    @Option(help: "Sequences a step.")
+    var batchSize = 8
+    @Option(help: "Tokens a sequence.")
+    var sequenceLength = 256
+    @Option(help: "Sequences computed on one core at a time; the gradients of a step are summed over them.")
+    var microBatch: Int?
+    @Option(help: "Steps to train for.")
+    var steps: Int?
+    @Option(help: "Tokens to train on, instead of --steps.")
+    var tokens: Int?
+    @Option(help: "Learning rate after the warm-up.")
+    var learningRate = 2e-3
+    @Option(help: "Learning rate of the last step; a tenth of the highest unless said.")
+    var minLearningRate: Double?
+    @Option(help: "Steps until the learning rate is at its highest.")
+    var warmup = 200
+    @Option(help: "Decoupled weight decay of the matrices.")
+    var weightDecay = 0.1
+    @Option(help: "Largest norm of a step's gradients.")
+    var clip = 1.0
+    @Option(help: "Seed of the initial parameters and of the order of the data.")
+    var seed: UInt64 = 1
+
+    func validate() throws {
+        guard (steps == nil) != (tokens == nil) else { throw ValidationError("give either --steps N or --tokens N") }
+        guard batchSize >= 1 && sequenceLength >= 1 && (microBatch ?? 1) >= 1 && warmup >= 0 else {
+            throw ValidationError(
+                "--batch-size, --sequence-length and --micro-batch must be at least 1, --warmup not negative")
+        }
+        guard steps ?? 1 >= 1 && tokens ?? 1 >= 1 else {
+            throw ValidationError("there must be something to train: --steps and --tokens are at least 1")
+        }
+        guard learningRate > 0 && learningRate.isFinite && clip > 0 && weightDecay >= 0 && weightDecay.isFinite else {
+            throw ValidationError("--learning-rate and --clip must be positive, --weight-decay not negative")
+        }
+        guard (0...learningRate).contains(minLearningRate ?? 0) else {
+            throw ValidationError("--min-learning-rate must lie between 0 and --learning-rate")
+        }
+    }
+
+    func settings(model: HopeConfiguration, tokenizer: String, data: String) -> PretrainingSettings {
+        let perStep = batchSize * sequenceLength
+        let total = steps ?? ((tokens ?? 0) + perStep - 1) / perStep
+        let schedule = LearningRateSchedule(
+            peak: learningRate, floor: minLearningRate ?? learningRate / 10, warmupSteps: warmup, totalSteps: total)
+        var settings = PretrainingSettings(
+            model: model, schedule: schedule, batchSize: batchSize, sequenceLength: sequenceLength,
+            microBatch: microBatch ?? max(1, batchSize / 4), clip: clip, seed: seed, tokenizer: tokenizer, data: data)
+        settings.optimizer.weightDecay = weightDecay
+        return settings
+    }
+}

@@ -1,0 +1,79 @@
+import Foundation
+import NLCore
+
+/// Everything that the parameters after a given step depend on. Two runs with equal settings are the same run.
+struct PretrainingSettings: Codable, Equatable {
+    var model: HopeConfiguration
+    var optimizer = AdamW<Float>.Settings()
+    var schedule: LearningRateSchedule
+    var batchSize: Int
+    var sequenceLength: Int
+    var microBatch: Int
+    /// Largest global norm of a step's gradients.
+    var clip: Double
+    var seed: UInt64
+    /// SHA-256 of the tokenizer's file.
+    var tokenizer: String
+    /// SHA-256 of the training tokens.
+    var data: String
+
+    /// Tokens a step trains on.
+    var tokensPerStep: Int { batchSize * sequenceLength }
+
+    enum CodingKeys: String, CodingKey {
+        case model, optimizer, schedule, clip, seed, tokenizer, data
+        case batchSize = "batch_size"
+        case sequenceLength = "sequence_length"
+        case microBatch = "micro_batch"
+    }
+
+    func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(self), as: UTF8.self)
+    }
+
+    init(
+        model: HopeConfiguration, schedule: LearningRateSchedule, batchSize: Int, sequenceLength: Int, microBatch: Int,
+        clip: Double, seed: UInt64, tokenizer: String, data: String
+    ) {
+        self.model = model
+        self.schedule = schedule
+        self.batchSize = batchSize
+        self.sequenceLength = sequenceLength
+        self.microBatch = microBatch
+        self.clip = clip
+        self.seed = seed
+        self.tokenizer = tokenizer
+        self.data = data
+    }
+
+    init(json: String) throws {
+        self = try JSONDecoder().decode(PretrainingSettings.self, from: Data(json.utf8))
+    }
+
+    /// The keys in which a checkpoint's settings differ, with both values: `model.hidden_size is 128, the checkpoint
+    /// has 256`; nil if they are equal.
+    func difference(from checkpoint: PretrainingSettings) throws -> String? {
+        guard self != checkpoint else { return nil }
+        let (own, other) = (try flattened(), try checkpoint.flattened())
+        let keys = Set(own.keys).union(other.keys).sorted().filter { own[$0] != other[$0] }
+        return keys.map { "\($0) is \(own[$0] ?? "not set"), the checkpoint has \(other[$0] ?? "none")" }
+            .joined(separator: "; ")
+    }
+
+    private func flattened() throws -> [String: String] {
+        var result: [String: String] = [:]
+        func visit(_ value: Any, _ path: String) {
+            switch value {
+            case let object as [String: Any]:
+                for (key, value) in object { visit(value, path.isEmpty ? key : "\(path).\(key)") }
+            case let array as [Any]:
+                for (index, value) in array.enumerated() { visit(value, "\(path)[\(index)]") }
+            default: result[path] = "\(value)"
+            }
+        }
+        visit(try JSONSerialization.jsonObject(with: Data(json().utf8)), "")
+        return result
+    }
+}
