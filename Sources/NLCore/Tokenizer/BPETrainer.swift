@@ -74,23 +74,19 @@ public struct BPETrainer: Sendable {
     ///   `minimumFrequency` times.
     public func train(progress: (Int) -> Void = { _ in }) -> TrainedVocabulary {
         var vocabulary = TrainedVocabulary(specialTokens: specialTokens)
-        var ids = Dictionary(uniqueKeysWithValues: zip(vocabulary.tokens, 0...))
         var pairs = PairCounts(pieces, byteIDs: vocabulary.byteIDs)
         while vocabulary.tokens.count < vocabularySize, let pair = pairs.mostFrequent(atLeast: minimumFrequency) {
+            // Always a new token: bytes that no merge has crossed into are merged alike wherever they occur, so two
+            // different pairs never spell the same.
             let token = vocabulary.tokens[Int(pair.left)] + vocabulary.tokens[Int(pair.right)]
-            // Two merges can make the same token ("ab" + "c", "a" + "bc"): then it keeps its id.
-            let id = ids[token] ?? vocabulary.tokens.count
-            if id < specialTokens.count {
+            if specialTokens.contains(token) {
                 // Ordinary text must never become a special token.
                 pairs.discard(pair)
                 continue
             }
-            if id == vocabulary.tokens.count {
-                vocabulary.tokens.append(token)
-                ids[token] = id
-            }
             vocabulary.merges.append((Int(pair.left), Int(pair.right)))
-            pairs.merge(pair, into: UInt32(id))
+            pairs.merge(pair, into: UInt32(vocabulary.tokens.count))
+            vocabulary.tokens.append(token)
             progress(vocabulary.tokens.count)
         }
         return vocabulary

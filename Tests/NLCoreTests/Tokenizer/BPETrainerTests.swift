@@ -54,7 +54,7 @@ import Testing
             guard let best = counts.min(by: { $0.value != $1.value ? $0.value > $1.value : key($0.key) < key($1.key) })
             else { break }
             merges.append(best.key)
-            if order[best.key.joined()] == nil { order[best.key.joined()] = order.count }
+            order[best.key.joined()] = order.count
             var merged: [[String]: Int] = [:]
             for (word, frequency) in words {
                 var symbols: [String] = []
@@ -75,7 +75,7 @@ import Testing
         return merges
     }
 
-    /// Few letters, long words: overlapping pairs ("aaaa") and tokens that two merges make.
+    /// Few letters, long words: overlapping pairs ("aaaa"), and no two merges may spell the same token.
     @Test(arguments: 0..<20 as Range<UInt64>)
     func countsKeptUpToDateAreCountsFromTheStart(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)

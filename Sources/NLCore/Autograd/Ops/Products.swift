@@ -9,15 +9,18 @@ extension Variable {
         let rows = value.count / width
         let y = Tensor<S>(uninitialized: Shape(shape.axes.dropLast() + [out]))
         let forward = ProductShape(m: rows, n: out, k: width, transposeB: true)
-        product(forward, value.pointer, width, weight.value.pointer, width, y.pointer, out, accumulate: false)
+        S.multiplyRows(
+            forward, value.pointer, width, weight.value.pointer, width, y.pointer, out, accumulate: false)
         return tape.record(y, [self, weight]) { tape, dy in
             if let d = tape.gradientBuffer(self) {
                 let shape = ProductShape(m: rows, n: width, k: out)
-                product(shape, dy.pointer, out, weight.value.pointer, width, d, width, accumulate: true)
+                S.multiplyRows(
+                    shape, dy.pointer, out, weight.value.pointer, width, d, width, accumulate: true)
             }
             if let dweight = tape.gradientBuffer(weight) {
                 let shape = ProductShape(m: out, n: width, k: rows, transposeA: true)
-                product(shape, dy.pointer, out, value.pointer, width, dweight, width, accumulate: true)
+                S.multiplyRows(
+                    shape, dy.pointer, out, value.pointer, width, dweight, width, accumulate: true)
             }
         }
     }
@@ -63,45 +66,13 @@ extension Variable {
     }
 }
 
-/// One product, cut into a partition fixed by its shape and spread over the compute threads.
-///
-/// Large products are cut by rows of C; those of few rows and many columns (decoding) by columns.
-func product<S: TensorScalar>(
-    _ shape: ProductShape, _ a: UnsafePointer<S>, _ lda: Int, _ b: UnsafePointer<S>, _ ldb: Int,
-    _ c: UnsafeMutablePointer<S>, _ ldc: Int, accumulate: Bool
-) {
-    guard shape.m > 0 && shape.n > 0 else { return }
-    let byColumns = shape.m < 64 && shape.n >= 256
-    let (axis, step) = byColumns ? (shape.n, 128) : (shape.m, 64)
-    guard shape.m * shape.n * shape.k >= 1 << 18 && axis > step else {
-        return S.multiply(shape, a, lda, b, ldb, c, ldc, accumulate: accumulate)
-    }
-    inParallel((axis + step - 1) / step) { block in
-        let start = block * step
-        var part = shape
-        if byColumns {
-            part.n = min(step, shape.n - start)
-            let from = b + (shape.transposeB ? start * ldb : start)
-            S.multiply(part, a, lda, from, ldb, c + start, ldc, accumulate: accumulate)
-        } else {
-            part.m = min(step, shape.m - start)
-            let from = a + (shape.transposeA ? start : start * lda)
-            S.multiply(part, from, lda, b, ldb, c + start * ldc, ldc, accumulate: accumulate)
-        }
-    }
-}
-
 /// One small product for each group of two `[G, …, …]` tensors.
 private func products<S: TensorScalar>(
     _ groups: Int, _ shape: ProductShape, _ a: Tensor<S>, _ b: Tensor<S>, _ c: UnsafeMutablePointer<S>,
     accumulate: Bool
 ) {
     let (m, n, k) = (shape.m, shape.n, shape.k)
-    guard m > 0 && n > 0 else { return }
-    let (lda, ldb) = (shape.transposeA ? m : k, shape.transposeB ? k : n)
-    inParallel(groups, work: groups * m * n * k) { group in
-        S.multiply(
-            shape, a.pointer + group * m * k, lda, b.pointer + group * k * n, ldb, c + group * m * n, n,
-            accumulate: accumulate)
-    }
+    S.multiplyBatched(
+        groups, shape, a.pointer, m * k, shape.transposeA ? m : k, b.pointer, k * n, shape.transposeB ? k : n,
+        c, m * n, n, accumulate: accumulate)
 }
