@@ -3,7 +3,7 @@ import PackageDescription
 
 // Numeric code is optimised in debug builds too: plain debug loops are 20 to 100 times slower, and the
 // tests train real (small) models.
-let numeric: [SwiftSetting] = [.unsafeFlags(["-O", "-wmo"], .when(configuration: .debug))]
+let numeric: [SwiftSetting] = [.unsafeFlags(["-O", "-wmo", "-num-threads", "2"], .when(configuration: .debug))]
 let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),

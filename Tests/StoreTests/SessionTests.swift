@@ -64,6 +64,25 @@ import Testing
             let rest = try store.read { try $0.sessions(space: "default", PageRequest(after: page.next, limit: 3)) }
             #expect(rest.items.map(\.id) == ["s1", "s0"])
             #expect(rest.next == nil)
+            try store.read { reader throws in
+                #expect(try reader.sessionCount() == 6)
+                let cursor = try reader.sessionSequence("s1", space: "default")
+                #expect(cursor == 2)
+                let after = try reader.sessions(space: "default", .init(after: cursor, order: .oldestFirst))
+                #expect(after.items.map(\.id) == ["s2", "s3", "s4"])
+                #expect(try reader.sessionSequence("o", space: "default") == nil, "it is another space's")
+                #expect(try reader.sessionSequence("t", space: "default") == nil)
+            }
+        }
+    }
+
+    @Test func aSessionSaysHowLargeItsStateIs() throws {
+        let draft = try SessionDraft.sample(seed: 1)
+        let bytes = draft.state.blobs.reduce(0) { $0 + $1.bytes.count }
+        try database.withStore { store, _ throws in
+            try store.transaction { _ = try $0.createSession(id: "s", space: "default", draft) }
+            #expect(try store.read { try $0.sessionRecord("s") }?.byteCount == bytes)
+            #expect(try store.read { try $0.sessions(space: "default") }.items.map(\.byteCount) == [bytes])
         }
     }
 

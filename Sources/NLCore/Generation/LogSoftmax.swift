@@ -57,7 +57,8 @@ public enum LogitsError: Error, Sendable, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .empty: "there are no logits to sample from"
-        case .notFinite(let value, let token): "the logit of token \(token) is \(value): the model's output is not finite"
+        case .notFinite(let value, let token):
+            "the logit of token \(token) is \(value): the model's output is not finite"
         }
     }
 

@@ -9,7 +9,7 @@ public struct HopeModel<S: TensorScalar> {
     /// The variables that want gradients, by name.
     private let trained: [(name: String, variable: Variable<S>)]
     private let tape: Tape<S>
-    var form = SelfModifyingTitans<S>.Form.chunked
+    var form = SelfModifyingTitans<S>.Form.fused
 
     /// Puts a model on a tape.
     ///

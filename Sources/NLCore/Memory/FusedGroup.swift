@@ -16,56 +16,66 @@ struct GatePointers<S: TensorScalar> {
     let retention: Gate
 }
 
-/// Where one chunk's intermediate matrices live; n rows at most.
+/// Where one chunk's intermediate matrices live. Blocks of n rows lie under one another, so that one product
+/// serves them all: values, keys and, for the main memory, queries.
 struct FusedScratch<S: TensorScalar> {
     /// W̄ of the memory at hand.
     let current: LayerPointers<S>
     /// Gradients of W̄.
     let currentGradient: LayerPointers<S>
-    /// s over silu(W̄2 v), `[2n, m]`.
+    /// silu of a: of values, keys, queries, `[3n, m]`.
     let s: UnsafeMutablePointer<S>
-    /// κ of W1, `[n, m]`.
-    let key1: UnsafeMutablePointer<S>
-    /// `[2n, d]`.
+    /// κ of W1 over silu of the queries' a, `[2n, m]`.
+    let keys1: UnsafeMutablePointer<S>
+    /// Gradients of `keys1`.
+    let keys1Gradient: UnsafeMutablePointer<S>
+    /// W̄1 s in the forward pass, its gradient in the backward one: `[3n, d]`.
     let outer: UnsafeMutablePointer<S>
-    /// `[2n, m]`.
-    let inner: (UnsafeMutablePointer<S>, UnsafeMutablePointer<S>)
+    /// Gradient of a, `[3n, m]`.
+    let inner: UnsafeMutablePointer<S>
+    /// Gradient of s, `[3n, m]`.
+    let innerGradient: UnsafeMutablePointer<S>
+    /// x of both layers' rows: Δ̄ z in the forward pass, gradients of W z in the backward one. `[2n, d]`, `[2n, m]`.
+    let rows1: UnsafeMutablePointer<S>
+    let rows2: UnsafeMutablePointer<S>
     /// R of the solve, then dw: `[n, d]` and `[n, m]`.
     let right1: UnsafeMutablePointer<S>
     let right2: UnsafeMutablePointer<S>
-    /// W_0 κ, then −η dR: `[n, d]` and `[n, m]`.
-    let solved1: UnsafeMutablePointer<S>
-    let solved2: UnsafeMutablePointer<S>
-    /// dκ of W1, `[n, m]`.
-    let key1Gradient: UnsafeMutablePointer<S>
+    /// `[2n, d]` or `[2n, m]`, whichever is larger: for the moment.
+    let moment: UnsafeMutablePointer<S>
     /// `[n, n]`.
     let square: (UnsafeMutablePointer<S>, UnsafeMutablePointer<S>)
-    /// `[16, n]`.
-    let strip: UnsafeMutablePointer<S>
+    /// `[n/2, n/2]`, in whole blocks of 16.
+    let quarter: UnsafeMutablePointer<S>
     /// `[m]`.
     let readout: UnsafeMutablePointer<S>
     let readoutGradient: UnsafeMutablePointer<S>
     /// `[n]`.
-    let numbers: (UnsafeMutablePointer<S>, UnsafeMutablePointer<S>)
+    let numbers: UnsafeMutablePointer<S>
 
     init(_ slab: inout Slab<S>, _ shape: FusedShape) {
-        let (n, d, m) = (shape.longestSpan, shape.width, shape.hidden)
+        let (d, m, span, chunk) = (shape.width, shape.hidden, shape.longestSpan, shape.longestChunk)
+        // Three blocks of a chunk with queries, or two of a span without; two and one where values have no part.
+        let (three, two) = (max(2 * span, 3 * chunk), max(span, 2 * chunk))
         current = MemoryWeights(w1: slab.take(shape.layer), w2: slab.take(shape.layer))
         currentGradient = MemoryWeights(w1: slab.take(shape.layer), w2: slab.take(shape.layer))
-        s = slab.take(2 * n * m)
-        key1 = slab.take(n * m)
-        outer = slab.take(2 * n * d)
-        inner = (slab.take(2 * n * m), slab.take(2 * n * m))
-        right1 = slab.take(n * d)
-        right2 = slab.take(n * m)
-        solved1 = slab.take(n * d)
-        solved2 = slab.take(n * m)
-        key1Gradient = slab.take(n * m)
-        square = (slab.take(n * n), slab.take(n * n))
-        strip = slab.take(16 * n)
+        s = slab.take(three * m)
+        keys1 = slab.take(two * m)
+        keys1Gradient = slab.take(two * m)
+        outer = slab.take(three * d)
+        inner = slab.take(three * m)
+        innerGradient = slab.take(three * m)
+        rows1 = slab.take(two * d)
+        rows2 = slab.take(two * m)
+        right1 = slab.take(span * d)
+        right2 = slab.take(span * m)
+        moment = slab.take(two * max(d, m))
+        square = (slab.take(span * span), slab.take(span * span))
+        let half = (span / 2 + 15) / 16 * 16
+        quarter = slab.take(half * half)
         readout = slab.take(m)
         readoutGradient = slab.take(m)
-        numbers = (slab.take(n), slab.take(n))
+        numbers = slab.take(span)
     }
 
     static func size(_ shape: FusedShape) -> Int { Slab<S>.size { slab in _ = FusedScratch(&slab, shape) } }
@@ -78,10 +88,14 @@ extension FusedGroup {
         S.add(shape.layer, initial.w2, delta.w2, scratch.current.w2)
     }
 
-    /// s of keys and values, and κ = s/ℓ of W1, from a and ℓ.
-    func setKeys(_ n: Int, _ record: WriteRecord<S>) {
-        let m = shape.hidden
-        S.silu(2 * n * m, record.a, scratch.s)
-        for t in 0..<n { S.scale(m, 1 / record.length[t], scratch.s + t * m, scratch.key1 + t * m) }
+    /// dW̄ counts for W_0 and for Δ̄, where these want it.
+    func addCurrentGradient(to initial: LayerPointers<S>?, _ delta: LayerPointers<S>?) {
+        if let initial { addCurrentGradient(to: initial) }
+        if let delta { addCurrentGradient(to: delta) }
+    }
+
+    private func addCurrentGradient(to target: LayerPointers<S>) {
+        S.axpy(shape.layer, 1, scratch.currentGradient.w1, target.w1)
+        S.axpy(shape.layer, 1, scratch.currentGradient.w2, target.w2)
     }
 }

@@ -28,6 +28,48 @@ extension TensorScalar {
         multiply(ProductShape(m: m, n: n, k: k, transposeA: true), a, m, b, n, c, n, accumulate: adding)
     }
 
+    /// Rows that a product with a triangular matrix takes at a time: it leaves out the blocks that are zero.
+    private static var triangleStep: Int { 32 }
+
+    /// The lower triangle of A Bᵀ (+ C), with `w` columns in A and B; above the diagonal C is undefined.
+    static func lowerOfTimesTransposed(
+        _ n: Int, _ w: Int, _ a: UnsafePointer<Self>, _ b: UnsafePointer<Self>, into c: UnsafeMutablePointer<Self>,
+        adding: Bool = false
+    ) {
+        for start in stride(from: 0, to: n, by: triangleStep) {
+            let end = Swift.min(start + triangleStep, n)
+            multiply(
+                ProductShape(m: end - start, n: end, k: w, transposeB: true), a + start * w, w, b, w, c + start * n,
+                n, accumulate: adding)
+        }
+    }
+
+    /// Y ← L X (+ Y) with L lower triangular and `w` columns in X; nothing above L's diagonal blocks is read.
+    static func lowerTimes(
+        _ n: Int, _ w: Int, _ l: UnsafePointer<Self>, _ x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>,
+        adding: Bool = false
+    ) {
+        for start in stride(from: 0, to: n, by: triangleStep) {
+            let end = Swift.min(start + triangleStep, n)
+            multiply(
+                ProductShape(m: end - start, n: w, k: end), l + start * n, n, x, w, y + start * w, w,
+                accumulate: adding)
+        }
+    }
+
+    /// Y ← Lᵀ X (+ Y) with L lower triangular and `w` columns in X; nothing above L's diagonal blocks is read.
+    static func lowerTransposedTimes(
+        _ n: Int, _ w: Int, _ l: UnsafePointer<Self>, _ x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>,
+        adding: Bool = false
+    ) {
+        for start in stride(from: 0, to: n, by: triangleStep) {
+            let end = Swift.min(start + triangleStep, n)
+            multiply(
+                ProductShape(m: end - start, n: w, k: n - start, transposeA: true), l + start * n + start, n,
+                x + start * w, w, y + start * w, w, accumulate: adding)
+        }
+    }
+
     /// y = factor · x; `y` may be `x`.
     static func scale(
         _ count: Int, _ factor: Self, _ x: UnsafePointer<Self>, _ y: UnsafeMutablePointer<Self>
@@ -85,28 +127,41 @@ extension TensorScalar {
 
     /// T = (I − M)⁻¹ for M strictly lower triangular, `[n, n]`; entries of M on and above the diagonal are not read.
     ///
-    /// By blocks of 16 rows: the diagonal block by substitution, the rest of its rows as
-    /// T_i,<i = T_ii (M_i,<i T_<i,<i).
+    /// By halves, T₂₁ = T₂₂ M₂₁ T₁₁, down to blocks of 16 rows, which are solved by substitution.
     ///
-    /// - Parameter scratch: `16 · n` elements.
+    /// - Parameter scratch: `n²/4` elements.
     static func invertUnitLower(
         _ n: Int, _ m: UnsafePointer<Self>, into t: UnsafeMutablePointer<Self>, scratch: UnsafeMutablePointer<Self>
     ) {
-        let size = 16
         t.update(repeating: 0, count: n * n)
-        for start in stride(from: 0, to: n, by: size) {
-            let count = Swift.min(size, n - start)
-            let diagonal = t + start * n + start
-            for i in 0..<count {
-                diagonal[i * n + i] = 1
-                let factors = m + (start + i) * n + start
-                for j in 0..<i { axpy(j + 1, factors[j], diagonal + j * n, diagonal + i * n) }
+        invertBlock(0..<n, n, m, t, scratch)
+    }
+
+    private static func invertBlock(
+        _ block: Range<Int>, _ n: Int, _ m: UnsafePointer<Self>, _ t: UnsafeMutablePointer<Self>,
+        _ scratch: UnsafeMutablePointer<Self>
+    ) {
+        let start = block.lowerBound
+        guard block.count > 16 else {
+            // Whole vectors of 16: what lies to the right of a diagonal is zero, in the next block too.
+            let width = Swift.min(16, n - start)
+            for i in block {
+                let row = t + i * n + start
+                row[i - start] = 1
+                for j in start..<i { axpy(width, m[i * n + j], t + j * n + start, row) }
             }
-            guard start > 0 else { continue }
-            let inner = ProductShape(m: count, n: start, k: start)
-            multiply(inner, m + start * n, n, t, n, scratch, start, accumulate: false)
-            let outer = ProductShape(m: count, n: start, k: count)
-            multiply(outer, diagonal, n, scratch, start, t + start * n, n, accumulate: false)
+            return
         }
+        // Whole blocks of 16 in the first half.
+        let middle = start + (block.count / 2 + 15) / 16 * 16
+        let (first, second) = (middle - start, block.upperBound - middle)
+        invertBlock(start..<middle, n, m, t, scratch)
+        invertBlock(middle..<block.upperBound, n, m, t, scratch)
+        multiply(
+            ProductShape(m: second, n: first, k: first), m + middle * n + start, n, t + start * n + start, n, scratch,
+            first, accumulate: false)
+        multiply(
+            ProductShape(m: second, n: first, k: second), t + middle * n + middle, n, scratch, first,
+            t + middle * n + start, n, accumulate: false)
     }
 }

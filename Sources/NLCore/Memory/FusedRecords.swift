@@ -3,7 +3,7 @@ typealias LayerPointers<S> = MemoryWeights<UnsafeMutablePointer<S>>
 
 /// The rows of one chunk, as every memory that is written from them sees them; n rows.
 struct ChunkRows<S: TensorScalar> {
-    /// Keys, values and, for the main memory, queries, one block after another: `[2n, d]` or `[3n, d]`.
+    /// Values, keys and, for the main memory, queries, one block under another: `[2n, d]` or `[3n, d]`.
     let inputs: UnsafeMutablePointer<S>
     /// η_t, `[n]`.
     let stepSize: UnsafeMutablePointer<S>
@@ -15,8 +15,9 @@ struct ChunkRows<S: TensorScalar> {
     let kept: UnsafeMutablePointer<S>
     /// γ_{t−1}/γ_s below the diagonal, else 0: `[n, n]`.
     let decay: UnsafeMutablePointer<S>
-    /// T of the layers whose keys are k, `[n, n]`.
+    /// T, and the reads' factors of w, of the layers whose keys are k: ``LayerRecord``.
     let inverse: UnsafeMutablePointer<S>
+    let similarity: UnsafeMutablePointer<S>
 
     init(_ slab: inout Slab<S>, rows: Int, blocks: Int, width: Int) {
         inputs = slab.take(blocks * rows * width)
@@ -26,12 +27,36 @@ struct ChunkRows<S: TensorScalar> {
         kept = slab.take(1)
         decay = slab.take(rows * rows)
         inverse = slab.take(rows * rows)
+        similarity = slab.take(blocks == 3 ? rows * rows : 0)
+    }
+}
+
+/// What one layer's write, and its reads where it has any, leave for the backward pass; n rows, o outputs.
+struct LayerRecord<S: TensorScalar> {
+    /// x + W_0 κ, `[n, o]`; x alone without the delta term.
+    let error: UnsafeMutablePointer<S>
+    /// w, `[n, o]`.
+    let w: UnsafeMutablePointer<S>
+    /// T = (I + L)⁻¹, `[n, n]`.
+    let inverse: UnsafeMutablePointer<S>
+    /// Δ_{t−1} z_t, `[n, o]`.
+    let recalled: UnsafeMutablePointer<S>
+    /// (γ_{t−1}/γ_s)(κ_s·z_t), `[n, n]`.
+    let similarity: UnsafeMutablePointer<S>
+
+    /// - Parameter shared: T and the reads' factors, where other layers have the same.
+    init(_ slab: inout Slab<S>, rows: Int, outputs: Int, reads: Bool, shared: ChunkRows<S>?) {
+        error = slab.take(rows * outputs)
+        w = slab.take(rows * outputs)
+        recalled = slab.take(reads ? rows * outputs : 0)
+        inverse = shared?.inverse ?? slab.take(rows * rows)
+        similarity = shared?.similarity ?? slab.take(reads ? rows * rows : 0)
     }
 }
 
 /// What the write of one chunk into one memory leaves for the backward pass; n rows.
 struct WriteRecord<S: TensorScalar> {
-    /// W̄2 k over W̄2 v, `[2n, m]`.
+    /// W̄2 v over W̄2 k and, for the main memory, W2_{t−1} q: `[2n, m]` or `[3n, m]`.
     let a: UnsafeMutablePointer<S>
     /// e, `[n, d]`.
     let e: UnsafeMutablePointer<S>
@@ -42,50 +67,20 @@ struct WriteRecord<S: TensorScalar> {
     let back: UnsafeMutablePointer<S>
     /// ℓ = ‖s‖ + ε, `[n]`.
     let length: UnsafeMutablePointer<S>
-    /// ℓe + W_0 κ of W1, `[n, d]`: −u/η with what W_0 recalls.
-    let error1: UnsafeMutablePointer<S>
-    /// δ + W_0 κ of W2, `[n, m]`.
-    let error2: UnsafeMutablePointer<S>
-    /// T of W1, `[n, n]`.
-    let inverse1: UnsafeMutablePointer<S>
-    /// w of W1, `[n, d]`.
-    let w1: UnsafeMutablePointer<S>
-    /// w of W2, `[n, m]`.
-    let w2: UnsafeMutablePointer<S>
+    let layer1: LayerRecord<S>
+    let layer2: LayerRecord<S>
 
-    init(_ slab: inout Slab<S>, rows: Int, width: Int, hidden: Int) {
-        a = slab.take(2 * rows * hidden)
+    /// - Parameter chunk: the rows that are written.
+    init(_ slab: inout Slab<S>, _ chunk: ChunkRows<S>, rows: Int, reads: Bool, _ shape: FusedShape) {
+        let (width, hidden) = (shape.width, shape.hidden)
+        a = slab.take((reads ? 3 : 2) * rows * hidden)
         e = slab.take(rows * width)
         target = slab.take(rows * width)
         targetScale = slab.take(rows)
         back = slab.take(rows * hidden)
         length = slab.take(rows)
-        error1 = slab.take(rows * width)
-        error2 = slab.take(rows * hidden)
-        inverse1 = slab.take(rows * rows)
-        w1 = slab.take(rows * width)
-        w2 = slab.take(rows * hidden)
-    }
-}
-
-/// What the reads of one chunk of the main memory leave for the backward pass; n rows.
-struct ReadRecord<S: TensorScalar> {
-    /// W2_{t−1} q, `[n, m]`.
-    let a: UnsafeMutablePointer<S>
-    /// Δ2_{t−1} q, `[n, m]`.
-    let recalled2: UnsafeMutablePointer<S>
-    /// Δ1_{t−1} silu(a), `[n, d]`.
-    let recalled1: UnsafeMutablePointer<S>
-    /// (γ_{t−1}/γ_s)(κ_s·z_t) of W1 and of W2, `[n, n]`.
-    let similarity1: UnsafeMutablePointer<S>
-    let similarity2: UnsafeMutablePointer<S>
-
-    init(_ slab: inout Slab<S>, rows: Int, width: Int, hidden: Int) {
-        a = slab.take(rows * hidden)
-        recalled2 = slab.take(rows * hidden)
-        recalled1 = slab.take(rows * width)
-        similarity1 = slab.take(rows * rows)
-        similarity2 = slab.take(rows * rows)
+        layer1 = LayerRecord(&slab, rows: rows, outputs: width, reads: reads, shared: nil)
+        layer2 = LayerRecord(&slab, rows: rows, outputs: hidden, reads: reads, shared: chunk)
     }
 }
 
@@ -137,26 +132,31 @@ struct FusedRecords<S: TensorScalar> {
     private let shape: FusedShape
     private let layout: Layout
 
-    /// Sizes of the parts, in elements.
+    /// Where the parts begin, in elements.
     struct Layout: Sendable {
-        let spanSize: Int
-        let chunkSize: Int
-        let stateSize: Int
-        let keeps: Bool
+        fileprivate let spanSize: Int
+        fileprivate let writesSize: Int
+        fileprivate let chunkSize: Int
+        fileprivate let stateSize: Int
+        fileprivate let keeps: Bool
+        /// Elements of the whole block.
         let total: Int
 
         init(_ shape: FusedShape, keeps: Bool) {
             self.keeps = keeps
-            spanSize = Slab<S>.size { slab in
-                _ = Span(&slab, shape)
+            spanSize = Slab<S>.size { slab in _ = Span(&slab, shape) }
+            writesSize = Slab<S>.size { slab in
+                let span = Span(&slab, shape)
                 for _ in shape.adaptive {
-                    _ = WriteRecord(&slab, rows: shape.longestSpan, width: shape.width, hidden: shape.hidden)
+                    _ = WriteRecord(&slab, span.rows, rows: shape.longestSpan, reads: false, shape)
                 }
-            }
+            } - spanSize
             chunkSize = Slab<S>.size { slab in _ = Chunk(&slab, shape) }
             stateSize = Slab<S>.size { slab in _ = StateRecord(&slab, layer: shape.layer) }
             let states = keeps ? 4 * (shape.spans + 1) + shape.chunks + 1 : 5
-            total = (keeps ? shape.spans : 1) * spanSize + (keeps ? shape.chunks : 1) * chunkSize + states * stateSize
+            total =
+                (keeps ? shape.spans : 1) * (spanSize + writesSize) + (keeps ? shape.chunks : 1) * chunkSize
+                + states * stateSize
         }
     }
 
@@ -175,13 +175,10 @@ struct FusedRecords<S: TensorScalar> {
     struct Chunk {
         let rows: ChunkRows<S>
         let write: WriteRecord<S>
-        let read: ReadRecord<S>
 
         init(_ slab: inout Slab<S>, _ shape: FusedShape) {
-            let (rows, width, hidden) = (shape.longestChunk, shape.width, shape.hidden)
-            self.rows = ChunkRows(&slab, rows: rows, blocks: 3, width: width)
-            write = WriteRecord(&slab, rows: rows, width: width, hidden: hidden)
-            read = ReadRecord(&slab, rows: rows, width: width, hidden: hidden)
+            rows = ChunkRows(&slab, rows: shape.longestChunk, blocks: 3, width: shape.width)
+            write = WriteRecord(&slab, rows, rows: shape.longestChunk, reads: true, shape)
         }
     }
 
@@ -193,32 +190,33 @@ struct FusedRecords<S: TensorScalar> {
 
     /// The records of span `index`, those of the writes aside.
     func span(_ index: Int) -> Span {
-        var slab = Slab(base + (layout.keeps ? index * layout.spanSize : 0))
+        var slab = Slab(base + (layout.keeps ? index : 0) * (layout.spanSize + layout.writesSize))
         return Span(&slab, shape)
     }
 
     /// The writes of span `index`, in the order of ``FusedShape/adaptive``.
     func forEachWrite(_ index: Int, _ body: (MemoryKind, WriteRecord<S>) -> Void) {
-        var slab = Slab(base + (layout.keeps ? index * layout.spanSize : 0))
-        _ = Span(&slab, shape)
+        var slab = Slab(base + (layout.keeps ? index : 0) * (layout.spanSize + layout.writesSize))
+        let span = Span(&slab, shape)
         for kind in shape.adaptive {
-            body(kind, WriteRecord(&slab, rows: shape.longestSpan, width: shape.width, hidden: shape.hidden))
+            body(kind, WriteRecord(&slab, span.rows, rows: shape.longestSpan, reads: false, shape))
         }
     }
 
     /// The records of chunk `index` of the main memory.
     func chunk(_ index: Int) -> Chunk {
-        let spans = (layout.keeps ? shape.spans : 1) * layout.spanSize
-        var slab = Slab(base + spans + (layout.keeps ? index * layout.chunkSize : 0))
+        let spans = (layout.keeps ? shape.spans : 1) * (layout.spanSize + layout.writesSize)
+        var slab = Slab(base + spans + (layout.keeps ? index : 0) * layout.chunkSize)
         return Chunk(&slab, shape)
     }
 
     /// The state of a memory before its chunk `index`; one past the last is the state after it.
     func state(_ kind: MemoryKind, _ index: Int) -> StateRecord<S> {
-        let before = (layout.keeps ? shape.spans : 1) * layout.spanSize + (layout.keeps ? shape.chunks : 1) * layout.chunkSize
+        let spans = (layout.keeps ? shape.spans : 1) * (layout.spanSize + layout.writesSize)
+        let chunks = (layout.keeps ? shape.chunks : 1) * layout.chunkSize
         let number = MemoryKind.projections.firstIndex(of: kind) ?? MemoryKind.projections.count
         let slot = layout.keeps ? number * (shape.spans + 1) + index : number
-        var slab = Slab(base + before + slot * layout.stateSize)
+        var slab = Slab(base + spans + chunks + slot * layout.stateSize)
         return StateRecord(&slab, layer: shape.layer)
     }
 }

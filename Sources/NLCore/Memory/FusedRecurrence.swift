@@ -1,18 +1,3 @@
-/// Where the gradients of one group go.
-struct GroupGradients<S: TensorScalar> {
-    /// Of W_0; nil where nobody wants it.
-    let initial: PerMemory<LayerPointers<S>?>
-    /// Of Δ at the place the walk has come to; nil for memories that are not written.
-    let delta: PerMemory<LayerPointers<S>?>
-    let readouts: GatePointers<S>
-
-    func memory(_ kind: MemoryKind, entersWithGradient: Bool, leavesWithGradient: Bool) -> MemoryGradients<S> {
-        MemoryGradients(
-            initial: initial[kind], delta: delta[kind], entersWithGradient: entersWithGradient,
-            leavesWithGradient: leavesWithGradient)
-    }
-}
-
 /// One group from its first row to its last, and back.
 extension FusedGroup {
     /// Reads all rows and writes the memories.
@@ -30,11 +15,11 @@ extension FusedGroup {
             for chunk in shape.chunksOfSpan(index) {
                 forward(chunk, of: span, from: range.lowerBound, count: range.count, z, records, into: y)
             }
-            prepare(range.count, span.rows, logRetention: span.retrieval.logRetention)
+            prepare(range.count, span.rows, logRetention: span.retrieval.logRetention, reads: false)
             records.forEachWrite(index) { kind, record in
-                let (state, next) = (records.state(kind, index), records.state(kind, index + 1))
-                setWrites(range.count, span.rows, initial[kind], state.delta, record)
-                advance(range.count, span.rows, record, from: state, to: next)
+                write(
+                    range.count, span.rows, initial[kind], record, from: records.state(kind, index),
+                    to: records.state(kind, index + 1))
             }
         }
     }
@@ -53,11 +38,10 @@ extension FusedGroup {
         (inputs + n * d).update(from: span.rows.inputs + (count + first) * d, count: n * d)
         (inputs + 2 * n * d).update(from: z.query + range.lowerBound * d, count: n * d)
         chunk.rows.stepSize.update(from: span.rows.stepSize + first, count: n)
-        prepare(n, chunk.rows, logRetention: span.retrieval.logRetention + first)
-        let (state, next) = (records.state(.main, index), records.state(.main, index + 1))
-        setWrites(n, chunk.rows, initial[.main], state.delta, chunk.write)
-        read(n, chunk, initial[.main], state.delta, into: y + range.lowerBound * d)
-        advance(n, chunk.rows, chunk.write, from: state, to: next)
+        prepare(n, chunk.rows, logRetention: span.retrieval.logRetention + first, reads: true)
+        write(
+            n, chunk.rows, initial[.main], chunk.write, from: records.state(.main, index),
+            to: records.state(.main, index + 1), reading: y + range.lowerBound * d)
     }
 
     private func delta(of kind: MemoryKind, atSpan index: Int, _ records: FusedRecords<S>) -> LayerPointers<S> {
@@ -84,14 +68,11 @@ extension FusedGroup {
                 records.forEachWrite(index) { kind, record in
                     if kind == .retention && !shape.retains { return }
                     let targets = gradients.memory(kind, entersWithGradient: true, leavesWithGradient: index > 0)
-                    let (state, next) = (records.state(kind, index), records.state(kind, index + 1))
-                    setCurrent(initial[kind], state.delta)
-                    setKeys(n, record)
-                    advanceBackward(n, span.rows, record, next: next, targets, into: rowGradients.span)
                     writeBackward(
-                        n, span.rows, initial[kind], record, delta: state.delta, targets, into: rowGradients.span)
+                        n, span.rows, initial[kind], record, from: records.state(kind, index),
+                        to: records.state(kind, index + 1), targets, into: rowGradients.span)
                 }
-                finishRows(n, span.rows, rowGradients.span)
+                finishRows(n, span.rows, sharesKeys: true, rowGradients.span)
             }
             for chunk in shape.chunksOfSpan(index).reversed() {
                 backward(chunk, from: range.lowerBound, count: n, dy: dy, records, into: dz, gradients, rowGradients)
@@ -115,18 +96,14 @@ extension FusedGroup {
         let range = shape.chunkRows(index)
         let (n, first) = (range.count, range.lowerBound - start)
         let chunk = records.chunk(index)
-        let (state, next) = (records.state(.main, index), records.state(.main, index + 1))
         let (dspan, dchunk) = rowGradients
         let targets = gradients.memory(
             .main, entersWithGradient: index < shape.chunks - 1, leavesWithGradient: index > 0)
         dchunk.reset(n, blocks: 3, width: d)
-        setCurrent(initial[.main], state.delta)
-        setKeys(n, chunk.write)
-        advanceBackward(n, chunk.rows, chunk.write, next: next, targets, into: dchunk)
-        readBackward(
-            n, chunk, initial[.main], state.delta, dy: dy + range.lowerBound * d, targets, into: dchunk)
-        writeBackward(n, chunk.rows, initial[.main], chunk.write, delta: state.delta, targets, into: dchunk)
-        finishRows(n, chunk.rows, dchunk)
+        writeBackward(
+            n, chunk.rows, initial[.main], chunk.write, from: records.state(.main, index),
+            to: records.state(.main, index + 1), targets, into: dchunk, reading: dy + range.lowerBound * d)
+        finishRows(n, chunk.rows, sharesKeys: false, dchunk)
         S.axpy(n * d, 1, dchunk.inputs, dspan.inputs + first * d)
         S.axpy(n * d, 1, dchunk.inputs + n * d, dspan.inputs + (count + first) * d)
         S.axpy(n * d, 1, dchunk.inputs + 2 * n * d, dz.query + range.lowerBound * d)

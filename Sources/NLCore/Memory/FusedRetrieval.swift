@@ -26,14 +26,14 @@ extension FusedGroup {
     ) {
         let (rows, record) = (span.rows, span.retrieval)
         setCurrent(initial[.key], delta(.key))
-        retrieveUnit(n, z.key, record.aKey, into: rows.inputs, record.keyScale)
+        retrieveUnit(n, z.key, record.aKey, into: rows.inputs + n * shape.width, record.keyScale)
         setCurrent(initial[.value], delta(.value))
-        retrieveUnit(n, z.value, record.aValue, into: rows.inputs + n * shape.width, record.valueScale)
+        retrieveUnit(n, z.value, record.aValue, into: rows.inputs, record.valueScale)
         setCurrent(initial[.stepSize], delta(.stepSize))
-        retrieveGate(n, z.gate, record.aStepSize, readouts.stepSize, into: scratch.numbers.0)
+        retrieveGate(n, z.gate, record.aStepSize, readouts.stepSize, into: scratch.numbers)
         let largest = S(shape.stepSizeMaximum)
         for t in 0..<n {
-            let share = S.sigmoid(scratch.numbers.0[t])
+            let share = S.sigmoid(scratch.numbers[t])
             rows.stepSize[t] = largest * share
             record.stepSizeSlope[t] = 1 - share  // d log σ(x)/dx
         }
@@ -42,10 +42,10 @@ extension FusedGroup {
             return
         }
         setCurrent(initial[.retention], delta(.retention))
-        retrieveGate(n, z.gate, record.aRetention, readouts.retention, into: scratch.numbers.0)
+        retrieveGate(n, z.gate, record.aRetention, readouts.retention, into: scratch.numbers)
         for t in 0..<n {
-            record.logRetention[t] = S.logSigmoid(scratch.numbers.0[t])
-            record.retentionSlope[t] = S.sigmoid(-scratch.numbers.0[t])
+            record.logRetention[t] = S.logSigmoid(scratch.numbers[t])
+            record.retentionSlope[t] = S.sigmoid(-scratch.numbers[t])
         }
     }
 
@@ -100,10 +100,10 @@ extension FusedGroup {
         }
         setCurrent(initial[.key], delta(.key))
         retrieveUnitBackward(
-            n, z.key, record.aKey, span.rows.inputs, record.keyScale, drows.inputs, into: dz.key, targets(.key))
+            n, z.key, record.aKey, span.rows.inputs + n * d, record.keyScale, drows.inputs + n * d, into: dz.key, targets(.key))
         setCurrent(initial[.value], delta(.value))
         retrieveUnitBackward(
-            n, z.value, record.aValue, span.rows.inputs + n * d, record.valueScale, drows.inputs + n * d, into: dz.value,
+            n, z.value, record.aValue, span.rows.inputs, record.valueScale, drows.inputs, into: dz.value,
             targets(.value))
         setCurrent(initial[.stepSize], delta(.stepSize))
         S.scaleElements(n, by: record.stepSizeSlope, drows.logStepSize)
@@ -123,7 +123,7 @@ extension FusedGroup {
         _ dy: UnsafePointer<S>, into dz: UnsafeMutablePointer<S>, _ gradients: MemoryGradients<S>
     ) {
         let (d, m) = (shape.width, shape.hidden)
-        let (dsum, ds, da) = (scratch.outer, scratch.inner.0, scratch.inner.1)
+        let (dsum, ds, da) = (scratch.outer, scratch.innerGradient, scratch.inner)
         dsum.update(repeating: 0, count: n * d)
         S.unitRowsBackward(n, d, y, scales, dy, dsum)
         S.times(n, m, d, dsum, scratch.current.w1, into: ds)
@@ -144,7 +144,7 @@ extension FusedGroup {
         _ dgate: GatePointers<S>.Gate, _ gradients: MemoryGradients<S>
     ) {
         let (d, m) = (shape.width, shape.hidden)
-        let (ds, da) = (scratch.inner.0, scratch.inner.1)
+        let (ds, da) = (scratch.innerGradient, scratch.inner)
         let (p, dp) = (scratch.readout, scratch.readoutGradient)  // W̄1ᵀr
         S.silu(n * m, a, scratch.s)
         S.times(1, m, d, gate.readout, scratch.current.w1, into: p)
@@ -163,16 +163,5 @@ extension FusedGroup {
         S.times(n, d, m, da, scratch.current.w2, into: dz, adding: true)
         S.transposedTimes(m, d, n, da, z, into: scratch.currentGradient.w2)
         addCurrentGradient(to: gradients.initial, gradients.wantedDelta)
-    }
-
-    /// dW̄ counts for W_0 and for Δ̄, where these want it.
-    func addCurrentGradient(to initial: LayerPointers<S>?, _ delta: LayerPointers<S>?) {
-        if let initial { addCurrentGradient(to: initial) }
-        if let delta { addCurrentGradient(to: delta) }
-    }
-
-    private func addCurrentGradient(to target: LayerPointers<S>) {
-        S.axpy(shape.layer, 1, scratch.currentGradient.w1, target.w1)
-        S.axpy(shape.layer, 1, scratch.currentGradient.w2, target.w2)
     }
 }

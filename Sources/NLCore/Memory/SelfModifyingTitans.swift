@@ -17,7 +17,7 @@ struct SelfModifyingTitans<S: TensorScalar> {
 
     let configuration: HopeConfiguration
     let parameters: HopeParameters<Variable<S>>.Mixer
-    var form = Form.chunked
+    var form = Form.fused
 
     /// Reads `u` and writes the memories.
     ///

@@ -7,10 +7,10 @@ public struct FastWeights<S: TensorScalar>: Sendable {
     struct Link: Sendable {
         /// Δg, `[D]`.
         var gain: Tensor<S>?
-        /// ΔW↑ᵀ, `[D, hidden]`.
-        var upT: Tensor<S>?
-        /// ΔW↓ᵀ, `[hidden, D]`.
-        var downT: Tensor<S>?
+        /// ΔW↑: D → hidden.
+        var up: PanelMatrix<S>?
+        /// ΔW↓: hidden → D.
+        var down: PanelMatrix<S>?
     }
 
     /// One for each link, block by block.
@@ -22,6 +22,7 @@ public struct FastWeights<S: TensorScalar>: Sendable {
     /// - Parameter delta: tensors of CMS links under their checkpoint names (`blocks.3.levels.0.up`, `.down`, `.gain`);
     ///   links that are not named have no Δ.
     /// - Throws: ``FastWeightsError`` for any other tensor, and for a shape that is not the link's.
+    @specialized(where S == Float)
     public init(_ configuration: HopeConfiguration, _ delta: ParameterSet<S>) throws(FastWeightsError) {
         linksPerBlock = configuration.levels.count
         var links = [Link](repeating: Link(), count: configuration.layers * linksPerBlock)
@@ -41,8 +42,8 @@ public struct FastWeights<S: TensorScalar>: Sendable {
                 let hidden = level.hiddenMultiple * width
                 links[layer * linksPerBlock + index] = Link(
                     gain: find("\(name).gain", [width]),
-                    upT: find("\(name).up", [hidden, width])?.transposed(),
-                    downT: find("\(name).down", [width, hidden])?.transposed())
+                    up: find("\(name).up", [hidden, width]).map { PanelMatrix([$0]) },
+                    down: find("\(name).down", [width, hidden]).map { PanelMatrix([$0]) })
             }
         }
         if let mistake { throw mistake }

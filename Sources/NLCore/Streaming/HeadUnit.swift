@@ -5,48 +5,48 @@
 struct HeadUnit<S: TensorScalar> {
     let geometry: MixerGeometry<S>
     let memories: InlineArray<5, HeadMemory<S>>
-    let gates: HeadGates<S>
-    let rows: HeadRows<S>
-    let open: HeadOpen<S>
+    let gates: Gates
+    let rows: Rows
+    let open: Open
 
     /// r_η, r_α `[d]`, b_η, b_α, and the gain of the head norm `[d]`.
-    struct HeadGates<Scalar> {
-        let stepSizeReadout: UnsafePointer<Scalar>
-        let stepSizeBias: Scalar
-        let retentionReadout: UnsafePointer<Scalar>
-        let retentionBias: Scalar
-        let headGain: UnsafePointer<Scalar>
+    struct Gates {
+        let stepSizeReadout: UnsafePointer<S>
+        let stepSizeBias: S
+        let retentionReadout: UnsafePointer<S>
+        let retentionBias: S
+        let headGain: UnsafePointer<S>
     }
 
     /// The head's columns of the stream's new rows.
-    struct HeadRows<Scalar> {
+    struct Rows {
         let count: Int
         /// W_q c, z_k, z_v and W_g c; rows lie 4D apart.
-        let query: UnsafePointer<Scalar>
-        let key: UnsafePointer<Scalar>
-        let value: UnsafePointer<Scalar>
-        let gate: UnsafePointer<Scalar>
+        let query: UnsafePointer<S>
+        let key: UnsafePointer<S>
+        let value: UnsafePointer<S>
+        let gate: UnsafePointer<S>
         /// c; rows lie D apart.
-        let input: UnsafePointer<Scalar>
+        let input: UnsafePointer<S>
         /// rms_head(y) ⊙ silu(W_g c); rows lie D apart.
-        let output: UnsafeMutablePointer<Scalar>
+        let output: UnsafeMutablePointer<S>
     }
 
     /// The head's part of the stream's state.
-    struct HeadOpen<Scalar> {
+    struct Open {
         /// Tokens read before the new rows.
         let position: Int
         /// ``OpenRows`` of this head.
-        let key: UnsafeMutablePointer<Scalar>
-        let value: UnsafeMutablePointer<Scalar>
-        let stepSize: UnsafeMutablePointer<Scalar>
-        let logRetention: UnsafeMutablePointer<Scalar>
-        let hiddenKey: UnsafeMutablePointer<Scalar>
-        let w1: UnsafeMutablePointer<Scalar>
-        let w2: UnsafeMutablePointer<Scalar>
+        let key: UnsafeMutablePointer<S>
+        let value: UnsafeMutablePointer<S>
+        let stepSize: UnsafeMutablePointer<S>
+        let logRetention: UnsafeMutablePointer<S>
+        let hiddenKey: UnsafeMutablePointer<S>
+        let w1: UnsafeMutablePointer<S>
+        let w2: UnsafeMutablePointer<S>
         /// Where Δ of the main memory goes when a projection chunk ends; nil when none does.
-        let boundary1T: UnsafeMutablePointer<Scalar>?
-        let boundary2T: UnsafeMutablePointer<Scalar>?
+        let boundary1T: UnsafeMutablePointer<S>?
+        let boundary2T: UnsafeMutablePointer<S>?
     }
 
     func run() {

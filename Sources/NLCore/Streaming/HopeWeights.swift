@@ -1,14 +1,13 @@
 /// One generation of a space's parameters, laid out for reading: shared by all sessions that read it, never changed.
 ///
-/// Matrices are stored transposed, `[in, out]`, so that a product of few rows runs along contiguous outputs, and the
-/// four projections of a mixer lie side by side, so that they are one product.
+/// Matrices are laid out as their products take them (``PanelMatrix``), and the four projections of a mixer are one.
 public final class HopeWeights<S: TensorScalar>: Sendable {
     /// The geometry.
     public let configuration: HopeConfiguration
     /// E, `[V, D]`: rows to look up.
     let embedding: Tensor<S>
-    /// Eᵀ, `[D, V]`: the output head.
-    let head: Tensor<S>
+    /// E: the output head.
+    let head: PanelMatrix<S>
     /// g_out, `[D]`.
     let gain: Tensor<S>
     let blocks: [Block]
@@ -18,10 +17,10 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
         let gain: Tensor<S>
         /// The taps of the convolution, oldest first, `[w, D]`.
         let taps: Tensor<S>
-        /// W_qᵀ, W_kᵀ, W_vᵀ, W_gᵀ side by side, `[D, 4D]`.
-        let input: Tensor<S>
-        /// W_oᵀ, `[D, D]`.
-        let output: Tensor<S>
+        /// W_q, W_k, W_v, W_g, one below the other: D → 4D.
+        let input: PanelMatrix<S>
+        /// W_o: D → D.
+        let output: PanelMatrix<S>
         /// W_□,0.
         let memories: PerMemory<Memory>
         /// r_η, r_α, `[H, d]`, and b_η, b_α, `[H]`.
@@ -48,17 +47,17 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
     struct Link: Sendable {
         /// g, `[D]`.
         let gain: Tensor<S>
-        /// W↑ᵀ, `[D, hidden]`.
-        let upT: Tensor<S>
-        /// W↓ᵀ, `[hidden, D]`.
-        let downT: Tensor<S>
-        var hiddenWidth: Int { upT.shape[1] }
+        /// W↑: D → hidden.
+        let up: PanelMatrix<S>
+        /// W↓: hidden → D.
+        let down: PanelMatrix<S>
     }
 
     /// Prepares parameters for reading.
     ///
     /// - Parameter parameters: every tensor of the model under its checkpoint name.
     /// - Throws: ``HopeWeightsError`` when one is missing or has another shape.
+    @specialized(where S == Float)
     public init(_ configuration: HopeConfiguration, _ parameters: ParameterSet<S>) throws(HopeWeightsError) {
         self.configuration = configuration
         // `HopeParameters` rethrows untyped, so what is wrong is found before it asks.
@@ -72,15 +71,15 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
             parameters[name] ?? .zeros(shape)  // present: checked above
         }
         embedding = all.embedding
-        head = all.embedding.transposed()
+        head = PanelMatrix([all.embedding])
         gain = all.gain
         blocks = all.blocks.map { block in
             let mixer = block.mixer
             return Block(
                 gain: block.gain,
                 taps: mixer.convolution.transposed(),
-                input: .sideBySide([mixer.query, mixer.key, mixer.value, mixer.gate].map { $0.transposed() }),
-                output: mixer.output.transposed(),
+                input: PanelMatrix([mixer.query, mixer.key, mixer.value, mixer.gate]),
+                output: PanelMatrix([mixer.output]),
                 memories: PerMemory { kind in
                     Memory(
                         w1T: mixer.w1[kind].transposed(), w2T: mixer.w2[kind].transposed(), w1: mixer.w1[kind])
@@ -89,7 +88,7 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
                 retentionReadout: mixer.retentionReadout, retentionBias: mixer.retentionBias,
                 headGain: mixer.headGain,
                 links: block.levels.map { link in
-                    Link(gain: link.gain, upT: link.up.transposed(), downT: link.down.transposed())
+                    Link(gain: link.gain, up: PanelMatrix([link.up]), down: PanelMatrix([link.down]))
                 })
         }
     }
@@ -132,22 +131,6 @@ extension Tensor {
                     }
                 }
             }
-        }
-        return result
-    }
-
-    /// Matrices of equally many rows as one: `[r, a]`, `[r, b]`, … → `[r, a + b + …]`.
-    static func sideBySide(_ parts: [Tensor]) -> Tensor {
-        let rows = parts[0].shape[0]
-        let width = parts.reduce(0) { $0 + $1.shape[1] }
-        let result = Tensor(uninitialized: [rows, width])
-        var left = 0
-        for part in parts {
-            let columns = part.shape[1]
-            for row in 0..<rows {
-                (result.pointer + row * width + left).update(from: part.pointer + row * columns, count: columns)
-            }
-            left += columns
         }
         return result
     }

@@ -19,6 +19,7 @@ public struct EncodedStreamState<S: TensorScalar>: Sendable {
 
 extension StreamState {
     /// The state as named arrays: at most ``largestElementCount(_:)`` numbers, and fewer than C_p tokens.
+    @specialized(where S == Float)
     public func encoded() -> EncodedStreamState<S> {
         var tensors: [(name: String, shape: [Int], values: [S])] = []
         for (index, layer) in layers.enumerated() {
@@ -35,6 +36,7 @@ extension StreamState {
     /// A state as it was encoded.
     ///
     /// - Throws: ``StreamStateError`` when it can't be one of a model with this configuration.
+    @specialized(where S == Float)
     public init(
         decoding encoded: EncodedStreamState<S>, _ configuration: HopeConfiguration
     ) throws(StreamStateError) {

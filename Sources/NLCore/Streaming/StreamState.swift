@@ -13,6 +13,7 @@ public struct StreamState<S: TensorScalar>: Sendable {
     var layers: [StreamLayer<S>]
 
     /// The state before the first token.
+    @specialized(where S == Float)
     public init(_ configuration: HopeConfiguration) {
         position = 0
         openTokens = []
@@ -24,15 +25,18 @@ public struct StreamState<S: TensorScalar>: Sendable {
     ///
     /// It is transposed from the reading layout: ask once a projection chunk, not once a token.
     public var boundary: [TitansState<S>] {
-        layers.map { layer in
-            let history = layer.boundaryHistory
-            return TitansState(
-                history: history.reshaped([1, history.shape[0], history.shape[1]]),
-                delta: PerMemory { kind in
-                    // The four other memories are written at these moments alone, so theirs are the current ones.
-                    let delta = kind == .main ? layer.boundaryMain : layer.delta[kind]
-                    return MemoryWeights(w1: delta.w1.transposed(), w2: delta.w2.transposed())
-                })
+        @specialized(where S == Float)
+        get {
+            layers.map { layer in
+                let history = layer.boundaryHistory
+                return TitansState(
+                    history: history.reshaped([1, history.shape[0], history.shape[1]]),
+                    delta: PerMemory { kind in
+                        // The four other memories are written at these moments alone: theirs are the current ones.
+                        let delta = kind == .main ? layer.boundaryMain : layer.delta[kind]
+                        return MemoryWeights(w1: delta.w1.transposed(), w2: delta.w2.transposed())
+                    })
+            }
         }
     }
 

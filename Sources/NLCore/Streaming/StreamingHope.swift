@@ -91,20 +91,15 @@ private struct StreamingPass<S: TensorScalar> {
 
     /// x ← x + W↓ silu(W↑ rms(x; g)) (NL Eq. 70), each stream with its own Δ on top of the shared weights.
     private func apply(_ link: HopeWeights<S>.Link, _ own: [FastWeights<S>.Link?]) {
-        let (rows, width, hiddenWidth) = (batch.rows, weights.configuration.width, link.hiddenWidth)
         norm(link.gain)
         normAgain(link.gain, own)
-        S.multiplyRows(
-            ProductShape(m: rows, n: hiddenWidth, k: width), normed.pointer, width, link.upT.pointer, hiddenWidth,
-            hidden.pointer, hiddenWidth, accumulate: false)
-        add(own.map(\.?.upT), normed, width, to: hidden, hiddenWidth)
-        elementBlocks(rows * hiddenWidth) { start, count in
+        link.up.multiply(batch.rows, normed.pointer, into: hidden.pointer)
+        add(own.map { $0?.up }, normed, to: hidden)
+        elementBlocks(batch.rows * link.up.outputs) { start, count in
             S.silu(count, hidden.pointer + start, active.pointer + start)
         }
-        S.multiplyRows(
-            ProductShape(m: rows, n: width, k: hiddenWidth), active.pointer, hiddenWidth, link.downT.pointer, width,
-            x.pointer, width, accumulate: true)
-        add(own.map(\.?.downT), active, hiddenWidth, to: x, width)
+        link.down.multiply(batch.rows, active.pointer, into: x.pointer, accumulate: true)
+        add(own.map { $0?.down }, active, to: x)
     }
 
     /// The norm of streams that have a gain of their own.
@@ -121,21 +116,14 @@ private struct StreamingPass<S: TensorScalar> {
     }
 
     /// y ← y + Δ z for the rows of each stream that has a Δ, all streams in parallel.
-    ///
-    /// - Parameter deltas: Δᵀ, `[inputs, outputs]`.
-    private func add(_ deltas: [Tensor<S>?], _ z: Tensor<S>, _ inputs: Int, to y: Tensor<S>, _ outputs: Int) {
+    private func add(_ deltas: [PanelMatrix<S>?], _ z: Tensor<S>, to y: Tensor<S>) {
         let present = deltas.indices.filter { deltas[$0] != nil }
-        if present.isEmpty { return }
-        let columns = 128  // of a part: fixed, so that the parts of a stream are the same in any batch
-        let parts = (outputs + columns - 1) / columns
-        inParallel(present.count * parts) { index in
-            let stream = present[index / parts]
-            guard let delta = deltas[stream] else { return }
-            let span = batch.spans[stream]
-            let left = index % parts * columns
-            multiplySmall(
-                span.count, min(columns, outputs - left), inputs, z.pointer + span.first * inputs, inputs,
-                delta.pointer + left, outputs, y.pointer + span.first * outputs + left, outputs, accumulate: true)
+        inParallel(present.count) { index in
+            guard let delta = deltas[present[index]] else { return }
+            let span = batch.spans[present[index]]
+            delta.multiply(
+                span.count, z.pointer + span.first * delta.inputs, into: y.pointer + span.first * delta.outputs,
+                accumulate: true)
         }
     }
 
@@ -155,9 +143,7 @@ private struct StreamingPass<S: TensorScalar> {
                 scales.pointer + first)
             first += count
         }
-        S.multiplyRows(
-            ProductShape(m: wanted, n: vocabulary, k: width), normed.pointer, width, weights.head.pointer, vocabulary,
-            all.pointer, vocabulary, accumulate: false)
+        weights.head.multiply(wanted, normed.pointer, into: all.pointer)
         if inputs.count == 1 { return [all] }
         first = 0
         return counts.map { count in

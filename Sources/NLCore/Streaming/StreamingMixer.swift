@@ -28,16 +28,11 @@ struct StreamingMixer<S: TensorScalar> {
     func callAsFunction(
         _ u: Tensor<S>, addingTo x: Tensor<S>, _ weights: HopeWeights<S>.Block, _ layers: [StreamLayer<S>]
     ) {
-        let width = geometry.width
         convolve(u, weights.taps, layers)
         keepHistory(of: u, layers)
-        S.multiplyRows(
-            ProductShape(m: batch.rows, n: 4 * width, k: width), convolved.pointer, width, weights.input.pointer,
-            4 * width, projected.pointer, 4 * width, accumulate: false)
+        weights.input.multiply(batch.rows, convolved.pointer, into: projected.pointer)
         walk(weights, layers)
-        S.multiplyRows(
-            ProductShape(m: batch.rows, n: width, k: width), mixed.pointer, width, weights.output.pointer, width,
-            x.pointer, width, accumulate: true)
+        weights.output.multiply(batch.rows, mixed.pointer, into: x.pointer, accumulate: true)
     }
 
     // MARK: - Convolution
@@ -74,7 +69,8 @@ struct StreamingMixer<S: TensorScalar> {
                 // A source within the history lies behind its target, so none is overwritten before it is read.
                 for row in 0..<kept {
                     let source = end - kept + row
-                    let from = source >= 0 ? u.pointer + (span.first + source) * width : history + (kept + source) * width
+                    let from =
+                        source >= 0 ? u.pointer + (span.first + source) * width : history + (kept + source) * width
                     (target + row * width).update(from: from, count: width)
                 }
             }

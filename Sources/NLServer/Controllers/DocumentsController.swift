@@ -19,6 +19,10 @@ struct DocumentsController: Sendable {
     @Sendable func accept(_ request: Request, context: ServerContext) async throws -> Response {
         try request.requireMediaType(in: [Self.json, Self.plainText, Self.ndjson])
         let key = try idempotencyKey(request)
+        if request.mediaType != Self.plainText {
+            // JSON says these in the body; said twice, one of the two would be ignored.
+            _ = try QueryParameters(request, accepted: [])
+        }
         if request.mediaType == Self.ndjson {
             return try stream(request, context: context, key: key)
         }

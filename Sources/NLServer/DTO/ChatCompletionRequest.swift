@@ -3,21 +3,13 @@ import HTTPTypes
 /// `POST /v1/chat/completions`.
 struct ChatCompletionRequest: WireRequest {
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case model, messages, temperature, seed, stop, n, logprobs, stream, space, session, learn, tools
-        case maxTokens = "max_tokens"
+        case messages, logprobs, tools
         case maxCompletionTokens = "max_completion_tokens"
         case topLogprobs = "top_logprobs"
-        case topP = "top_p"
-        case topK = "top_k"
-        case minP = "min_p"
-        case presencePenalty = "presence_penalty"
-        case frequencyPenalty = "frequency_penalty"
-        case logitBias = "logit_bias"
-        case streamOptions = "stream_options"
         case responseFormat = "response_format"
-        case ignoreEndOfText = "ignore_eos"
     }
 
+    static let acceptedFields = GenerationFields.names + CodingKeys.allCases.map(\.rawValue)
     static let ignoredFields = [
         "user", "metadata", "store", "service_tier", "tool_choice", "parallel_tool_calls", "safety_identifier",
         "prompt_cache_key", "reasoning_effort", "verbosity",
@@ -47,28 +39,12 @@ struct ChatCompletionRequest: WireRequest {
         topLogprobs = try c.integer(.topLogprobs)
         tools = try c.decodeIfPresent([JSONValue].self, forKey: .tools)
         responseFormat = try c.decodeIfPresent(ResponseFormat.self, forKey: .responseFormat)
-        let newer = try c.integer(.maxCompletionTokens)
-        maxTokensField = newer == nil ? "max_tokens" : "max_completion_tokens"
-        let older = try c.integer(.maxTokens)
-        fields = GenerationFields(
-            model: try c.decodeIfPresent(String.self, forKey: .model),
-            maxTokens: newer ?? older,
-            temperature: try c.decodeIfPresent(Double.self, forKey: .temperature),
-            topP: try c.decodeIfPresent(Double.self, forKey: .topP),
-            topK: try c.integer(.topK),
-            minP: try c.decodeIfPresent(Double.self, forKey: .minP),
-            seed: try c.integer(.seed),
-            stop: try c.decodeIfPresent(OneOrMany.self, forKey: .stop)?.values ?? [],
-            count: try c.integer(.n),
-            presencePenalty: try c.decodeIfPresent(Double.self, forKey: .presencePenalty),
-            frequencyPenalty: try c.decodeIfPresent(Double.self, forKey: .frequencyPenalty),
-            logitBias: try c.decodeIfPresent([String: Double].self, forKey: .logitBias),
-            stream: try c.decodeIfPresent(Bool.self, forKey: .stream),
-            streamOptions: try c.decodeIfPresent(GenerationFields.StreamOptions.self, forKey: .streamOptions),
-            ignoresEndOfText: try c.decodeIfPresent(Bool.self, forKey: .ignoreEndOfText),
-            space: try c.decodeIfPresent(String.self, forKey: .space),
-            session: try c.decodeIfPresent(String.self, forKey: .session),
-            learn: try c.decodeIfPresent(String.self, forKey: .learn))
+        fields = try GenerationFields(from: decoder)
+        maxTokensField = "max_tokens"
+        if let newer = try c.integer(.maxCompletionTokens) {
+            fields.maxTokens = newer
+            maxTokensField = "max_completion_tokens"
+        }
     }
 
     /// - Throws: ``APIError`` 400.

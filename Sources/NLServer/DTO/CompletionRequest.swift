@@ -1,19 +1,11 @@
 /// `POST /v1/completions`.
 struct CompletionRequest: WireRequest {
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case model, prompt, suffix, temperature, seed, stop, n, logprobs, echo, stream, space, session, learn
-        case maxTokens = "max_tokens"
-        case topP = "top_p"
-        case topK = "top_k"
-        case minP = "min_p"
+        case prompt, suffix, logprobs, echo
         case bestOf = "best_of"
-        case presencePenalty = "presence_penalty"
-        case frequencyPenalty = "frequency_penalty"
-        case logitBias = "logit_bias"
-        case streamOptions = "stream_options"
-        case ignoreEndOfText = "ignore_eos"
     }
 
+    static let acceptedFields = GenerationFields.names + CodingKeys.allCases.map(\.rawValue)
     static let ignoredFields = ["user", "metadata", "store", "service_tier"]
 
     var prompt: WirePrompt
@@ -30,25 +22,7 @@ struct CompletionRequest: WireRequest {
         bestOf = try c.integer(.bestOf)
         logprobs = try c.integer(.logprobs)
         echo = try c.decodeIfPresent(Bool.self, forKey: .echo) ?? false
-        fields = GenerationFields(
-            model: try c.decodeIfPresent(String.self, forKey: .model),
-            maxTokens: try c.integer(.maxTokens),
-            temperature: try c.decodeIfPresent(Double.self, forKey: .temperature),
-            topP: try c.decodeIfPresent(Double.self, forKey: .topP),
-            topK: try c.integer(.topK),
-            minP: try c.decodeIfPresent(Double.self, forKey: .minP),
-            seed: try c.integer(.seed),
-            stop: try c.decodeIfPresent(OneOrMany.self, forKey: .stop)?.values ?? [],
-            count: try c.integer(.n),
-            presencePenalty: try c.decodeIfPresent(Double.self, forKey: .presencePenalty),
-            frequencyPenalty: try c.decodeIfPresent(Double.self, forKey: .frequencyPenalty),
-            logitBias: try c.decodeIfPresent([String: Double].self, forKey: .logitBias),
-            stream: try c.decodeIfPresent(Bool.self, forKey: .stream),
-            streamOptions: try c.decodeIfPresent(GenerationFields.StreamOptions.self, forKey: .streamOptions),
-            ignoresEndOfText: try c.decodeIfPresent(Bool.self, forKey: .ignoreEndOfText),
-            space: try c.decodeIfPresent(String.self, forKey: .space),
-            session: try c.decodeIfPresent(String.self, forKey: .session),
-            learn: try c.decodeIfPresent(String.self, forKey: .learn))
+        fields = try GenerationFields(from: decoder)
     }
 
     /// OpenAI's default for this route.

@@ -1,7 +1,22 @@
 import HTTPTypes
 
 /// What completions and chat completions have in common, and the checks on it.
-struct GenerationFields: Sendable {
+struct GenerationFields: Decodable, Sendable {
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case model, temperature, seed, stop, n, stream, space, session, learn
+        case maxTokens = "max_tokens"
+        case topP = "top_p"
+        case topK = "top_k"
+        case minP = "min_p"
+        case presencePenalty = "presence_penalty"
+        case frequencyPenalty = "frequency_penalty"
+        case logitBias = "logit_bias"
+        case streamOptions = "stream_options"
+        case ignoresEndOfText = "ignore_eos"
+    }
+
+    static let names = CodingKeys.allCases.map(\.rawValue)
+
     var model: String?
     var maxTokens: Int?
     var temperature: Double?
@@ -10,7 +25,7 @@ struct GenerationFields: Sendable {
     var minP: Double?
     var seed: Int?
     var stop: [String]
-    var count: Int?
+    var n: Int?
     var presencePenalty: Double?
     var frequencyPenalty: Double?
     var logitBias: [String: Double]?
@@ -20,6 +35,28 @@ struct GenerationFields: Sendable {
     var space: String?
     var session: String?
     var learn: String?
+
+    init(from decoder: any Decoder) throws {
+        let c = try decoder.container(keyedBy: CodingKeys.self)
+        model = try c.decodeIfPresent(String.self, forKey: .model)
+        maxTokens = try c.integer(.maxTokens)
+        temperature = try c.decodeIfPresent(Double.self, forKey: .temperature)
+        topP = try c.decodeIfPresent(Double.self, forKey: .topP)
+        topK = try c.integer(.topK)
+        minP = try c.decodeIfPresent(Double.self, forKey: .minP)
+        seed = try c.integer(.seed)
+        stop = try c.decodeIfPresent(OneOrMany.self, forKey: .stop)?.values ?? []
+        n = try c.integer(.n)
+        presencePenalty = try c.decodeIfPresent(Double.self, forKey: .presencePenalty)
+        frequencyPenalty = try c.decodeIfPresent(Double.self, forKey: .frequencyPenalty)
+        logitBias = try c.decodeIfPresent([String: Double].self, forKey: .logitBias)
+        stream = try c.decodeIfPresent(Bool.self, forKey: .stream)
+        streamOptions = try c.decodeIfPresent(StreamOptions.self, forKey: .streamOptions)
+        ignoresEndOfText = try c.decodeIfPresent(Bool.self, forKey: .ignoresEndOfText)
+        space = try c.decodeIfPresent(String.self, forKey: .space)
+        session = try c.decodeIfPresent(String.self, forKey: .session)
+        learn = try c.decodeIfPresent(String.self, forKey: .learn)
+    }
 
     struct StreamOptions: Decodable, Sendable {
         enum CodingKeys: String, CodingKey { case includeUsage = "include_usage" }
@@ -77,7 +114,7 @@ struct GenerationFields: Sendable {
                 status: .badRequest, code: "unsupported_value", message: "'\(name)' is not supported; \(accepted).",
                 parameter: name)
         }
-        if let count, count != 1 { throw refuse("n", "only 1 is accepted") }
+        if let n, n != 1 { throw refuse("n", "only 1 is accepted") }
         if let presencePenalty, presencePenalty != 0 { throw refuse("presence_penalty", "only 0 is accepted") }
         if let frequencyPenalty, frequencyPenalty != 0 { throw refuse("frequency_penalty", "only 0 is accepted") }
         if let logitBias, !logitBias.isEmpty { throw refuse("logit_bias", "only an empty object is accepted") }

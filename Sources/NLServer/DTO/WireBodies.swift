@@ -47,6 +47,20 @@ struct ScoreBody: WireRequest {
     var session: String?
     var model: String?
 
+    init(from decoder: any Decoder) throws {
+        let c = try decoder.container(keyedBy: CodingKeys.self)
+        // Which of these are there decides what is scored, so a null is a mistake and not an absence.
+        func text(_ key: CodingKeys) throws -> String? {
+            c.contains(key) ? try c.decode(String.self, forKey: key) : nil
+        }
+        self.text = try text(.text)
+        prompt = try text(.prompt)
+        completion = try text(.completion)
+        space = try c.decodeIfPresent(String.self, forKey: .space)
+        session = try c.decodeIfPresent(String.self, forKey: .session)
+        model = try c.decodeIfPresent(String.self, forKey: .model)
+    }
+
     /// - Throws: ``APIError`` 400.
     func request(maxBytes: Int) throws -> ScoreRequest {
         try Check.identifier(space, "space")

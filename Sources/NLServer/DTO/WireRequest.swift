@@ -7,6 +7,8 @@ protocol WireRequest: Decodable, Sendable {
     associatedtype CodingKeys: CodingKey & CaseIterable & RawRepresentable where CodingKeys.RawValue == String
     /// Fields of OpenAI's that change nothing here: accepted and not read.
     static var ignoredFields: [String] { get }
+    /// By default the names of `CodingKeys`.
+    static var acceptedFields: [String] { get }
 }
 
 extension WireRequest {

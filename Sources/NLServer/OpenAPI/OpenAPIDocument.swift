@@ -1030,7 +1030,7 @@ components:
     CompletionRequest:
       type: object
       description: OpenAI's completion request, with `session`, `space` and `learn`. Fields that would change the
-        answer and are not supported are refused, not ignored.
+        answer and are not supported are refused, not ignored. A field that is null is as if left out.
       required:
       - prompt
       properties:
@@ -1060,67 +1060,99 @@ components:
             minItems: 1
             maxItems: 1
         max_tokens:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: Most tokens to write; 0 with `echo` only scores. At most --max-tokens-limit.
           minimum: 0
           default: 16
         logprobs:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: Log-probabilities, with this many alternatives a token.
           minimum: 0
           maximum: 20
         echo:
-          type: boolean
+          type:
+          - boolean
+          - 'null'
           description: Repeat the prompt before the answer, with its log-probabilities if asked.
           default: false
         suffix:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Only an empty string is accepted.
           maxLength: 0
         best_of:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: Only 1 is accepted.
-          const: 1
+          enum:
+          - 1
+          - null
         user:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Not read.
         metadata:
-          type: object
+          type:
+          - object
+          - 'null'
           description: Not read.
         store:
-          type: boolean
+          type:
+          - boolean
+          - 'null'
           description: Not read.
         service_tier:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Not read.
         model:
-          type: string
+          type:
+          - string
+          - 'null'
           description: A name from GET /v1/models; left out, the one that is served.
         temperature:
-          type: number
+          type:
+          - number
+          - 'null'
           description: 0 is greedy.
           minimum: 0
           maximum: 2
           default: 1
         top_p:
-          type: number
+          type:
+          - number
+          - 'null'
           description: Keeps the most likely tokens up to this share.
           exclusiveMinimum: 0
           maximum: 1
           default: 1
         top_k:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: Keeps this many most likely tokens; 0 keeps all. Not of OpenAI.
           minimum: 0
           default: 0
         min_p:
-          type: number
+          type:
+          - number
+          - 'null'
           description: Drops tokens less likely than this times the most likely. Not of OpenAI.
           minimum: 0
           exclusiveMaximum: 1
           default: 0
         seed:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: One seed gives one text, whoever else is being served. Left out, one is drawn and reported.
         stop:
           description: Up to 4 strings that end the answer; they are not part of it.
@@ -1132,50 +1164,77 @@ components:
               type: string
               minLength: 1
             maxItems: 4
+          - type: 'null'
         n:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: Only 1 is accepted.
-          const: 1
+          enum:
+          - 1
+          - null
         presence_penalty:
-          type: number
+          type:
+          - number
+          - 'null'
           description: Only 0 is accepted.
-          const: 0
+          enum:
+          - 0
+          - null
         frequency_penalty:
-          type: number
+          type:
+          - number
+          - 'null'
           description: Only 0 is accepted.
-          const: 0
+          enum:
+          - 0
+          - null
         logit_bias:
-          type: object
+          type:
+          - object
+          - 'null'
           description: Only an empty object is accepted.
           maxProperties: 0
         stream:
-          type: boolean
+          type:
+          - boolean
+          - 'null'
           description: 'Answer by server-sent events, ended by `data: [DONE]`.'
           default: false
         stream_options:
-          type: object
+          type:
+          - object
+          - 'null'
           description: Only with `stream`.
           properties:
             include_usage:
               type: boolean
               description: One more chunk at the end, with the usage.
         ignore_eos:
-          type: boolean
+          type:
+          - boolean
+          - 'null'
           description: Go on after the end-of-text token. Not of OpenAI.
           default: false
         space:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Which memory is read.
           pattern: ^[A-Za-z0-9._:-]{1,128}$
           default: default
         session:
-          type: string
+          type:
+          - string
+          - 'null'
           description: 'A session to read on in: the input is appended to what it has read. Where a chat repeats
             the whole conversation, the part already read is not read again. Left out, a fresh session that ends
             with the request.'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
         learn:
-          type: string
+          type:
+          - string
+          - 'null'
           description: 'What the request may change: nothing, the fast level of its session (the default where a
             session is named, else `none`), or the space: then the prompt is also learned as a document, by a job
             that the answer reports.'
@@ -1183,6 +1242,7 @@ components:
           - none
           - session
           - space
+          - null
       additionalProperties: false
     ChatMessage:
       type: object
@@ -1222,90 +1282,132 @@ components:
           items:
             $ref: '#/components/schemas/ChatMessage'
         max_tokens:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: Most tokens to write, by default --max-tokens-limit.
           minimum: 0
         max_completion_tokens:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: The newer name of max_tokens; it wins.
           minimum: 0
         logprobs:
-          type: boolean
+          type:
+          - boolean
+          - 'null'
           description: Log-probabilities of the tokens written.
           default: false
         top_logprobs:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: Alternatives a token; needs `logprobs`.
           minimum: 0
           maximum: 20
         tools:
-          type: array
+          type:
+          - array
+          - 'null'
           description: Only an empty array is accepted.
           maxItems: 0
         response_format:
-          type: object
+          type:
+          - object
+          - 'null'
           required:
           - type
           properties:
             type:
               const: text
         user:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Not read.
         metadata:
-          type: object
+          type:
+          - object
+          - 'null'
           description: Not read.
         store:
-          type: boolean
+          type:
+          - boolean
+          - 'null'
           description: Not read.
         service_tier:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Not read.
         tool_choice:
           description: Not read.
         parallel_tool_calls:
-          type: boolean
+          type:
+          - boolean
+          - 'null'
           description: Not read.
         safety_identifier:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Not read.
         prompt_cache_key:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Not read.
         reasoning_effort:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Not read.
         verbosity:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Not read.
         model:
-          type: string
+          type:
+          - string
+          - 'null'
           description: A name from GET /v1/models; left out, the one that is served.
         temperature:
-          type: number
+          type:
+          - number
+          - 'null'
           description: 0 is greedy.
           minimum: 0
           maximum: 2
           default: 1
         top_p:
-          type: number
+          type:
+          - number
+          - 'null'
           description: Keeps the most likely tokens up to this share.
           exclusiveMinimum: 0
           maximum: 1
           default: 1
         top_k:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: Keeps this many most likely tokens; 0 keeps all. Not of OpenAI.
           minimum: 0
           default: 0
         min_p:
-          type: number
+          type:
+          - number
+          - 'null'
           description: Drops tokens less likely than this times the most likely. Not of OpenAI.
           minimum: 0
           exclusiveMaximum: 1
           default: 0
         seed:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: One seed gives one text, whoever else is being served. Left out, one is drawn and reported.
         stop:
           description: Up to 4 strings that end the answer; they are not part of it.
@@ -1317,50 +1419,77 @@ components:
               type: string
               minLength: 1
             maxItems: 4
+          - type: 'null'
         n:
-          type: integer
+          type:
+          - integer
+          - 'null'
           description: Only 1 is accepted.
-          const: 1
+          enum:
+          - 1
+          - null
         presence_penalty:
-          type: number
+          type:
+          - number
+          - 'null'
           description: Only 0 is accepted.
-          const: 0
+          enum:
+          - 0
+          - null
         frequency_penalty:
-          type: number
+          type:
+          - number
+          - 'null'
           description: Only 0 is accepted.
-          const: 0
+          enum:
+          - 0
+          - null
         logit_bias:
-          type: object
+          type:
+          - object
+          - 'null'
           description: Only an empty object is accepted.
           maxProperties: 0
         stream:
-          type: boolean
+          type:
+          - boolean
+          - 'null'
           description: 'Answer by server-sent events, ended by `data: [DONE]`.'
           default: false
         stream_options:
-          type: object
+          type:
+          - object
+          - 'null'
           description: Only with `stream`.
           properties:
             include_usage:
               type: boolean
               description: One more chunk at the end, with the usage.
         ignore_eos:
-          type: boolean
+          type:
+          - boolean
+          - 'null'
           description: Go on after the end-of-text token. Not of OpenAI.
           default: false
         space:
-          type: string
+          type:
+          - string
+          - 'null'
           description: Which memory is read.
           pattern: ^[A-Za-z0-9._:-]{1,128}$
           default: default
         session:
-          type: string
+          type:
+          - string
+          - 'null'
           description: 'A session to read on in: the input is appended to what it has read. Where a chat repeats
             the whole conversation, the part already read is not read again. Left out, a fresh session that ends
             with the request.'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
         learn:
-          type: string
+          type:
+          - string
+          - 'null'
           description: 'What the request may change: nothing, the fast level of its session (the default where a
             session is named, else `none`), or the space: then the prompt is also learned as a document, by a job
             that the answer reports.'
@@ -1368,7 +1497,9 @@ components:
           - none
           - session
           - space
+          - null
       additionalProperties: false
+      description: A field that is null is as if left out.
     Usage:
       type: object
       required:
@@ -1728,22 +1859,29 @@ components:
           description: At most --max-document-bytes in UTF-8.
           minLength: 1
         id:
-          type: string
+          type:
+          - string
+          - 'null'
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
         title:
-          type: string
+          type:
+          - string
+          - 'null'
           description: At most 1024 bytes.
         space:
-          type: string
+          type:
+          - string
+          - 'null'
+          description: By default `default`.
           pattern: ^[A-Za-z0-9._:-]{1,128}$
-          default: default
         metadata:
           type:
           - object
           - 'null'
           description: Kept as it is.
       additionalProperties: false
+      description: A field that is null is as if left out.
     Losses:
       type: object
       description: 'Mean loss in nats a token: by the untouched base, when just learned, now.'
@@ -2244,10 +2382,13 @@ components:
       required: []
       properties:
         space:
-          type: string
+          type:
+          - string
+          - 'null'
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
       additionalProperties: false
+      description: A field that is null is as if left out.
     ConsolidationOutcome:
       type: object
       required:
@@ -2273,15 +2414,21 @@ components:
           type: string
           minLength: 1
         space:
-          type: string
+          type:
+          - string
+          - 'null'
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
         session:
-          type: string
+          type:
+          - string
+          - 'null'
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
         model:
-          type: string
+          type:
+          - string
+          - 'null'
       additionalProperties: false
       oneOf:
       - required:
@@ -2339,23 +2486,31 @@ components:
       required: []
       properties:
         id:
-          type: string
+          type:
+          - string
+          - 'null'
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
         space:
-          type: string
+          type:
+          - string
+          - 'null'
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
       additionalProperties: false
+      description: A field that is null is as if left out.
     ForkRequest:
       type: object
       required: []
       properties:
         id:
-          type: string
+          type:
+          - string
+          - 'null'
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
       additionalProperties: false
+      description: A field that is null is as if left out.
     Session:
       type: object
       required:

@@ -37,13 +37,15 @@ public struct SessionRecord: Sendable, Hashable {
     public let metadata: JSONText
     /// Tokens in its transcript.
     public let tokenCount: Int
+    /// Bytes of its tensors.
+    public let byteCount: Int
 
     let stateID: Int64
 
     // Leaves the transcript out: a list of sessions must not read them all.
     static let columns = """
         sequence, id, space_id, created, last_used, generation, metadata, length(transcript) / 4 AS token_count,
-        state_id
+        state_id, (SELECT byte_count FROM state WHERE state.id = state_id) AS byte_count
         """
 
     init(row: Row) {
@@ -54,6 +56,7 @@ public struct SessionRecord: Sendable, Hashable {
         generation = row["generation"]
         metadata = JSONText(unchecked: row["metadata"])
         tokenCount = row["token_count"]
+        byteCount = row["byte_count"]
         stateID = row["state_id"]
     }
 

@@ -44,7 +44,8 @@ extension StoreReader {
         try requireJob(id).stateID.map { try stateBlobs($0, owner: StoreRow("job", id)) }
     }
 
-    func newestJob(space: String, document: String) throws -> JobRecord? {
+    /// The job that was queued last for a document; nil where there is none.
+    public func newestJob(space: String, document: String) throws -> JobRecord? {
         try on(StoreRow("job", "\(space)/\(document)")) { db in
             let statement = try db.cachedStatement(
                 sql: "SELECT * FROM job WHERE space_id = ? AND document_id = ? ORDER BY sequence DESC LIMIT 1")

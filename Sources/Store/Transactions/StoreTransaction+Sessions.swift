@@ -32,6 +32,19 @@ extension StoreReader {
             transcript: SessionDraft.decode(transcript))
     }
 
+    /// Sessions in the database, of all spaces.
+    public func sessionCount() throws -> Int {
+        try on(StoreRow("session")) { db in try Int.fetchOne(db, sql: "SELECT count(*) FROM session") ?? 0 }
+    }
+
+    /// A session's place in the list of its space, as a cursor for ``sessions(space:_:)``; nil where there is none.
+    public func sessionSequence(_ id: String, space: String) throws -> Int64? {
+        try on(StoreRow("session", id)) { db in
+            try Int64.fetchOne(
+                db, sql: "SELECT sequence FROM session WHERE id = ? AND space_id = ?", arguments: [id, space])
+        }
+    }
+
     /// Sessions of a space.
     public func sessions(space: String, _ request: PageRequest = PageRequest()) throws -> Page<SessionRecord> {
         try page(

@@ -51,7 +51,7 @@ struct ElementwiseKernelTests {
         var y = [Float](repeating: 0, count: x.count)
         nl_exponentials(instructions.isa, x.count, x, &y)
         let worst = zip(x, y).map { abs(Double($1) / Double.exponential(Double($0)) - 1) }.max() ?? 1
-        #expect(worst <= (instructions.isFused ? 1.2e-7 : 1.5e-7))
+        #expect(worst <= 9e-8)
     }
 
     @Test(arguments: InstructionSet.usable)

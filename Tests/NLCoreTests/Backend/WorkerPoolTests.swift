@@ -33,6 +33,7 @@ struct WorkerPoolTests {
         let pool = WorkerPool(threads: 2, name: "test", nice: 0)
         defer { pool.stop() }
         let threadIDs = Mutex(Set<pthread_t>())
+        usleep(20_000)  // the worker is asleep by now, and has to be woken
         pool.run(2) { _ in
             _ = threadIDs.withLock { $0.insert(pthread_self()) }
             usleep(100_000)  // whoever took the first index sleeps: the other must come for the second
@@ -43,14 +44,19 @@ struct WorkerPoolTests {
     @Test func nestedSectionsRunOnTheThreadTheyAreIn() {
         let pool = WorkerPool(threads: 3, name: "test", nice: 0)
         defer { pool.stop() }
+        let other = WorkerPool(threads: 3, name: "test", nice: 0)
+        defer { other.stop() }
         let runs = Counters(4 * 50)
         let strays = Atomic(0)
         pool.asCurrent {
             inParallel(4) { outer in
                 let thread = pthread_self()
-                inParallel(50) { inner in
-                    runs.increment(outer * 50 + inner)
-                    if pthread_equal(thread, pthread_self()) == 0 { strays.wrappingAdd(1, ordering: .relaxed) }
+                other.asCurrent {
+                    inParallel(50) { inner in
+                        runs.increment(outer * 50 + inner)
+                        usleep(10)
+                        if pthread_equal(thread, pthread_self()) == 0 { strays.wrappingAdd(1, ordering: .relaxed) }
+                    }
                 }
             }
         }

@@ -20,7 +20,9 @@ import Testing
         }
     }
 
-    private func expect(_ actual: [Int: Double], _ expected: [Int: Double], sourceLocation: SourceLocation = #_sourceLocation) {
+    private func expect(
+        _ actual: [Int: Double], _ expected: [Int: Double], sourceLocation: SourceLocation = #_sourceLocation
+    ) {
         #expect(Set(actual.keys) == Set(expected.keys), sourceLocation: sourceLocation)
         for (token, share) in expected {
             #expect(abs((actual[token] ?? 0) - share) < 1e-6, "token \(token)", sourceLocation: sourceLocation)
@@ -72,7 +74,8 @@ import Testing
         // Top-k leaves 0.4, 0.3, 0.15 of 0.85, of which 0.8 is reached by the first two (0.7 / 0.85 = 0.82); on the
         // whole distribution 0.8 would take three.
         expect(
-            distribution(logits(probabilities), try SamplingParameters(topK: 3, topP: 0.8)), [1: 0.4 / 0.7, 3: 0.3 / 0.7])
+            distribution(logits(probabilities), try SamplingParameters(topK: 3, topP: 0.8)),
+            [1: 0.4 / 0.7, 3: 0.3 / 0.7])
         // The temperature comes first: squared, 0.16 and 0.09 are 0.25 of 0.285, above 0.87.
         expect(
             distribution(logits(probabilities), try SamplingParameters(temperature: 0.5, topP: 0.87)),

@@ -65,7 +65,9 @@ import Testing
         let letters = ["a", "b", "é", "😀"]
         for _ in 0..<300 {
             let text = (0..<30).map { _ in letters[random.nextIndex(below: 4)] }
-            let stops = (0..<2).map { _ in (0...2 + random.nextIndex(below: 3)).map { _ in letters[random.nextIndex(below: 4)] }.joined() }
+            let stops = (0..<2).map { _ in
+                (0...2 + random.nextIndex(below: 3)).map { _ in letters[random.nextIndex(below: 4)] }.joined()
+            }
             let whole = text.joined()
             // Independent of the matcher: the earliest place where one of them stands.
             let scalars = Array(whole.utf8)

@@ -68,10 +68,10 @@ enum StreamingCases {
         return set
     }
 
-    /// A geometry with several chunks in a short text, whose widths fill vectors.
+    /// A geometry with several chunks in a short text, and matrices wider than a panel and than a vector.
     static func smallConfiguration(memoryMultiple: Int = 1) -> HopeConfiguration {
         var c = HopeConfiguration(
-            vocabularySize: 96, width: 32, layers: 2, heads: 2,
+            vocabularySize: 160, width: 48, layers: 2, heads: 2,
             levels: [
                 .init(name: "fast", hiddenMultiple: 2, chunkSize: 16),
                 .init(name: "slow", hiddenMultiple: 3, chunkSize: 64),
@@ -101,6 +101,7 @@ func expectSame(_ a: [Float], _ b: [Float], _ name: String, sourceLocation: Sour
     guard MatrixProduct.isRowInvariant else { return }
     let different = zip(a, b).enumerated().filter { $0.element.0.bitPattern != $0.element.1.bitPattern }.map(\.offset)
     #expect(
-        different.isEmpty, "\(name): \(different.count) of \(a.count) numbers differ in their bits, first at \(different.first ?? 0)",
+        different.isEmpty,
+        "\(name): \(different.count) of \(a.count) numbers differ in their bits, first at \(different.first ?? 0)",
         sourceLocation: sourceLocation)
 }

@@ -17,8 +17,8 @@ import Testing
             #expect(inputs[0].state.bits == read.bits)
         }
         expect(.noTokens(stream: 1), StreamInput(state: read, tokens: []))
-        expect(.unknownToken(96, stream: 1, vocabularySize: 96), StreamInput(state: read, tokens: [5, 96]))
-        expect(.unknownToken(-1, stream: 1, vocabularySize: 96), StreamInput(state: read, tokens: [-1]))
+        expect(.unknownToken(160, stream: 1, vocabularySize: 160), StreamInput(state: read, tokens: [5, 160]))
+        expect(.unknownToken(-1, stream: 1, vocabularySize: 160), StreamInput(state: read, tokens: [-1]))
         var other = configuration
         other.projectionChunkSize = 12
         expect(.otherGeometry(stream: 1), StreamInput(state: StreamState(other), tokens: [5]))
@@ -37,12 +37,12 @@ import Testing
 
     @Test func parametersOfAnotherShapeAreNamed() {
         var parameters = ParameterSet<Float>.initial(configuration, seed: 1)
-        parameters["blocks.1.gain"] = .zeros([31])
-        #expect(throws: HopeWeightsError(name: "blocks.1.gain", expected: [32], found: [31])) {
+        parameters["blocks.1.gain"] = .zeros([47])
+        #expect(throws: HopeWeightsError(name: "blocks.1.gain", expected: [48], found: [47])) {
             try HopeWeights(configuration, parameters)
         }
         parameters["blocks.1.gain"] = nil
-        #expect(throws: HopeWeightsError(name: "blocks.1.gain", expected: [32], found: nil)) {
+        #expect(throws: HopeWeightsError(name: "blocks.1.gain", expected: [48], found: nil)) {
             try HopeWeights(configuration, parameters)
         }
     }
@@ -57,20 +57,22 @@ import Testing
         }
         let name = "layers.1.open.key"
         let at = try #require(whole.tensors.firstIndex { $0.name == name })
-        let shape = [2, 5, 16]
+        let shape = [2, 5, 24]
         #expect(whole.tensors[at].shape == shape)
         expect(.missing(name)) { $0.tensors.remove(at: at) }
         expect(.unexpected(name)) { $0.tensors.append($0.tensors[at]) }
         expect(.unexpected("extra")) { $0.tensors.append(("extra", [1], [0])) }
-        expect(.shape(name: name, expected: shape, found: [2, 6, 16], count: 160)) { $0.tensors[at].shape = [2, 6, 16] }
-        expect(.shape(name: name, expected: shape, found: shape, count: 159)) { $0.tensors[at].values.removeLast() }
-        expect(.shape(name: "layers.0.open.key", expected: [2, 6, 16], found: shape, count: 160)) {
+        expect(.shape(name: name, expected: shape, found: [2, 6, 24], count: 240)) {
+            $0.tensors[at].shape = [2, 6, 24]
+        }
+        expect(.shape(name: name, expected: shape, found: shape, count: 239)) { $0.tensors[at].values.removeLast() }
+        expect(.shape(name: "layers.0.open.key", expected: [2, 6, 24], found: shape, count: 240)) {
             $0.position = 6
             $0.openTokens.append(0)
         }
         expect(.openTokens(position: 6, found: 5)) { $0.position = 6 }
         expect(.openTokens(position: -1, found: 5)) { $0.position = -1 }
-        expect(.unknownToken(96, vocabularySize: 96)) { $0.openTokens[2] = 96 }
+        expect(.unknownToken(160, vocabularySize: 160)) { $0.openTokens[2] = 160 }
         expect(.missing("logits")) { $0.tensors.removeLast() }
     }
 }

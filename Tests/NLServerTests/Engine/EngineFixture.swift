@@ -6,6 +6,13 @@ import Testing
 
 @testable import NLServer
 
+// The store has records of the same names; tests speak of the engine's.
+typealias JobRecord = NLServer.JobRecord
+typealias DocumentRecord = NLServer.DocumentRecord
+typealias ConsolidationRecord = NLServer.ConsolidationRecord
+typealias SessionRecord = NLServer.SessionRecord
+typealias PageRequest = NLServer.PageRequest
+
 /// A model small enough to learn in a test, as a directory: V 458, D 32, L 2, H 2, random, with a long embedding so
 /// that it can say something clearly.
 enum TestModel {

@@ -1,5 +1,6 @@
 import Foundation
 import NLCore
+import Store
 import Testing
 
 @testable import NLServer

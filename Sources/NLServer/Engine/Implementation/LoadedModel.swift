@@ -25,13 +25,13 @@ struct LoadedModel: Sendable {
     init(directory path: String) throws(EngineError) {
         let directory = ModelDirectory(path: path)
         try directory.requireFiles()
-        configuration = try directory.configuration()
-        levels = try directory.checked { try LevelDefinition.levels(of: configuration) }
-        tokenizer = try directory.checked { try Tokenizer(contentsOf: directory.url(.tokenizer)) }
+        let configuration = try directory.configuration()
+        let tokenizer = try directory.checked { try Tokenizer(contentsOf: directory.url(.tokenizer)) }
         try directory.require(
             tokenizer.vocabularySize <= configuration.vocabularySize,
             "tokenizer.json has \(tokenizer.vocabularySize) tokens and config.json says \"vocab_size\" is "
                 + "\(configuration.vocabularySize); they are not of one model")
+        levels = try directory.checked { try LevelDefinition.levels(of: configuration) }
         base = try directory.parameters(configuration)
         anchors = try directory.anchors(tokenizer, configuration)
         fingerprint = ModelFingerprint(
@@ -39,6 +39,8 @@ struct LoadedModel: Sendable {
             weights: try directory.digest(.weights).hex)
         id = directory.name
         created = directory.modified(.weights)
+        self.configuration = configuration
+        self.tokenizer = tokenizer
     }
 
     /// A text as the learner reads it.

@@ -182,8 +182,9 @@ final class LearningLoop {
             }
             do {
                 try signals.pause(for: delay)
-            } catch .cancelled where !isCancellable {
-                // The job has ended already; only its end is still to be written.
+            } catch {
+                // A cancelled job whose end is all that is left to write has nothing to be cancelled any more.
+                if isCancellable || error == .stopped { throw error }
             }
             delay = min(delay * 2, .seconds(30))
         }

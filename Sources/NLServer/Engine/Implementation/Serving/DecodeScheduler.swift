@@ -6,23 +6,27 @@ import Synchronization
 /// once for all of them.
 ///
 /// Between two steps it looks at who went away, who has room again, and who may join. Whoever writes gets one token a
-/// step; input is read in segments, of which a step takes a bounded number of tokens, so that nobody's writing waits
-/// for long behind another's reading.
+/// step; input is read in segments, of which a step takes a bounded number, so that nobody's writing waits for long
+/// behind another's reading. A task whose consumer is behind waits aside and keeps nobody from running.
 final class DecodeScheduler: Sendable {
-    /// Tokens of input read in one step, all tasks together, beyond the first segment.
-    private static let readingBudget = 256
-
-    /// Makes a task on the decode thread.
-    typealias Admission = @Sendable () throws(EngineError) -> any RunningTask
-
-    private struct Entry {
-        let make: Admission
+    /// A request that waits for its turn.
+    struct Entry: Sendable {
+        /// Builds the task, on the decode thread, when its turn has come.
+        let make: @Sendable () throws(EngineError) -> any RunningTask
+        /// Called instead when it can't be built, when nobody wants it any more, or when the thread stops first.
         let refuse: @Sendable (EngineError) -> Void
+        /// Whether its consumer is still there.
+        let isWanted: @Sendable () -> Bool
     }
 
     private struct State {
-        var queue: [Entry] = []
+        /// Requests that have reserved a place and not released it.
+        var places = 0
+        var inbox: [Entry] = []
+        /// What the thread has taken from the inbox and not begun, and what it runs.
+        var waiting = 0
         var running = 0
+        /// Counts ``wake()``: a wake-up during a step must not be lost.
         var wakes = 0
         var isStopping = false
         var isDead = false
@@ -31,49 +35,60 @@ final class DecodeScheduler: Sendable {
     }
 
     private let state = Monitor(State())
-    private let queueLimit: Int
+    private let placeLimit: Int
     private let batchLimit: Int
-    private let thread = Mutex<Thread?>(nil)
 
+    /// Starts the thread, which runs until ``stop()``.
+    ///
+    /// - Parameters:
+    ///   - queueLimit: most requests that wait for a place in the batch, or aside for their consumers.
+    ///   - batchLimit: most tasks that a step advances.
     init(queueLimit: Int, batchLimit: Int) {
-        self.queueLimit = queueLimit
-        self.batchLimit = batchLimit
+        self.batchLimit = max(batchLimit, 1)
+        placeLimit = self.batchLimit + max(queueLimit, 0)
         let thread = Thread { [self] in run() }
         thread.name = "nl-decode"
-        thread.stackSize = 8 << 20
-        self.thread.withLock { $0 = thread }
         thread.start()
     }
 
-    /// Queues a task.
+    // MARK: - From any thread
+
+    /// Takes a place for a request that is about to be submitted. Pair with ``release()``.
     ///
-    /// - Parameters:
-    ///   - make: builds it, on the decode thread, when its turn has come.
-    ///   - refuse: called instead when it can't be built, or the thread stops first.
     /// - Throws: ``EngineError/overloaded(queue:retryAfter:)``, ``EngineError/unavailable(reason:retryAfter:)``.
-    func submit(
-        _ make: @escaping Admission, refuse: @escaping @Sendable (EngineError) -> Void
-    ) throws(EngineError) {
-        let (isOpen, hasRoom) = state.update { state in
-            guard !state.isStopping else { return (false, false) }
-            guard state.queue.count < queueLimit else { return (true, false) }
-            state.queue.append(Entry(make: make, refuse: refuse))
-            return (true, true)
+    func reserve() throws(EngineError) {
+        let (isStopping, hasRoom) = state.withLock { state in
+            let hasRoom = state.places < placeLimit
+            if !state.isStopping && hasRoom { state.places += 1 }
+            return (state.isStopping, hasRoom)
         }
-        guard isOpen else { throw .unavailable(reason: "the daemon is shutting down", retryAfter: .seconds(5)) }
-        guard hasRoom else { throw .overloaded(queue: "generation", retryAfter: .seconds(1)) }
+        if isStopping { throw .unavailable(reason: "the daemon is shutting down", retryAfter: .seconds(5)) }
+        if !hasRoom { throw .overloaded(queue: "generation", retryAfter: .seconds(1)) }
+    }
+
+    /// Gives a place back.
+    func release() { state.withLock { $0.places -= 1 } }
+
+    /// Queues a request that has a place. Exactly one of `make` and `refuse` is called; both, if `make` throws.
+    func submit(_ entry: Entry) {
+        let isOpen = state.update { state in
+            if !state.isStopping { state.inbox.append(entry) }
+            return !state.isStopping
+        }
+        if !isOpen { entry.refuse(.shuttingDown) }
     }
 
     /// Something outside has changed: a consumer has room again, or is gone.
     func wake() { state.update { $0.wakes += 1 } }
 
-    /// Ends the thread. What runs is cut off.
+    /// Ends the thread; what waits or runs is cut off. Blocks until that is done.
     func stop() {
         state.update { $0.isStopping = true }
         state.wait { $0.isDead }
     }
 
-    var counts: (queued: Int, running: Int) { state.withLock { ($0.queue.count, $0.running) } }
+    /// Requests that wait, and tasks that run or wait aside.
+    var counts: (queued: Int, running: Int) { state.withLock { ($0.inbox.count + $0.waiting, $0.running) } }
 
     /// How long the step that is being computed has taken.
     var stepAge: Duration? { state.withLock { $0.stepBegan?.duration(to: .now) } }
@@ -81,90 +96,50 @@ final class DecodeScheduler: Sendable {
     // MARK: - The thread
 
     private func run() {
-        var tasks: [any RunningTask] = []
-        var seen = 0
+        var waiting: [Entry] = []
+        var steps = DecodeSteps(batchLimit: batchLimit)
         while true {
-            let (entries, wakes, isStopping) = state.withLock { state in
-                let free = max(batchLimit - tasks.count, 0)
-                let entries = state.isStopping ? state.queue : Array(state.queue.prefix(free))
-                state.queue.removeFirst(entries.count)
-                state.running = tasks.count + entries.count
-                return (entries, state.wakes, state.isStopping)
+            let (wakes, isStopping) = state.withLock { state in
+                waiting += state.inbox
+                state.inbox = []
+                return (state.wakes, state.isStopping)
             }
             if isStopping {
-                let error = EngineError.cancelled(reason: "the daemon is shutting down")
-                for entry in entries { entry.refuse(error) }
-                for task in tasks { task.close(error) }
-                state.update {
-                    $0.running = 0
-                    $0.isDead = true
-                }
+                for entry in waiting { entry.refuse(.shuttingDown) }
+                steps.cut(.shuttingDown)
+                state.update { ($0.waiting, $0.running, $0.isDead) = (0, 0, true) }
                 return
             }
-            for entry in entries {
+            steps.sweep()
+            admit(&waiting, to: &steps)
+            state.withLock { ($0.waiting, $0.running, $0.stepBegan) = (waiting.count, steps.count, .now) }
+            let didWork = steps.step()
+            state.withLock { $0.stepBegan = nil }
+            // Nobody is there, or all wait for their consumers; then none is waiting, since there was room for it.
+            if !didWork { state.wait { $0.isStopping || $0.wakes != wakes || !$0.inbox.isEmpty } }
+        }
+    }
+
+    /// Begins what there is room for, in the order of arrival.
+    private func admit(_ waiting: inout [Entry], to steps: inout DecodeSteps) {
+        var left: [Entry] = []
+        for entry in waiting {
+            if !entry.isWanted() {
+                entry.refuse(.cancelled(reason: "the client went away"))
+            } else if steps.activeCount < batchLimit {
                 do throws(EngineError) {
-                    tasks.append(try entry.make())
+                    steps.add(try entry.make())
                 } catch {
                     entry.refuse(error)
                 }
+            } else {
+                left.append(entry)
             }
-            state.withLock { $0.stepBegan = .now }
-            let isBusy = step(&tasks)
-            state.withLock {
-                $0.stepBegan = nil
-                $0.running = tasks.count
-            }
-            if !isBusy {
-                // Nobody could be advanced: all wait for their consumers, or there is nobody.
-                state.wait { $0.isStopping || $0.wakes != wakes || (!$0.queue.isEmpty && tasks.count < batchLimit) }
-            }
-            seen = wakes
         }
+        waiting = left
     }
+}
 
-    /// Advances whoever can be; says whether anybody was.
-    private func step(_ tasks: inout [any RunningTask]) -> Bool {
-        var budget = Self.readingBudget
-        var batches: [ObjectIdentifier: (space: PublishedSpace, tasks: [any RunningTask], inputs: [StreamInput<Float>])] = [:]
-        for task in tasks where !task.isOver {
-            guard budget > 0 else { break }
-            do throws(EngineError) {
-                guard let input = try task.nextInput(limit: budget) else { continue }
-                budget -= input.tokens.count > 1 ? input.tokens.count : 0
-                batches[ObjectIdentifier(task.space), default: (task.space, [], [])].tasks.append(task)
-                batches[ObjectIdentifier(task.space)]?.inputs.append(input)
-            } catch {
-                task.close(error)
-            }
-        }
-        for key in batches.keys.sorted(by: { $0.hashValue < $1.hashValue }) {
-            guard let batch = batches.removeValue(forKey: key) else { continue }
-            advance(batch.tasks, batch.inputs, batch.space)
-            budget = -1
-        }
-        let over = tasks.filter(\.isOver)
-        tasks.removeAll(where: \.isOver)
-        for task in over { task.close(nil) }
-        // Those that were passed over go first next time.
-        if tasks.count > 1 { tasks.append(tasks.removeFirst()) }
-        return budget == -1 || !over.isEmpty
-    }
-
-    private func advance(_ tasks: [any RunningTask], _ inputs: [StreamInput<Float>], _ space: PublishedSpace) {
-        var inputs = inputs
-        do throws(StreamError) {
-            let logits = try StreamingHope.advance(&inputs, weights: space.weights)
-            for (index, task) in tasks.enumerated() {
-                let after = inputs[index].state
-                do throws(EngineError) {
-                    try task.take(after, logits: logits[index])
-                } catch {
-                    task.close(error)
-                }
-            }
-        } catch {
-            // Tokens are checked before they come here, so this is a fault of ours; nobody's state has changed.
-            for task in tasks { task.close(.numerics(message: "The batch could not be read: \(error).")) }
-        }
-    }
+extension EngineError {
+    static let shuttingDown = EngineError.cancelled(reason: "the daemon is shutting down")
 }

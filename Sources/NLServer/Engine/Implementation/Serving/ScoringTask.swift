@@ -1,11 +1,10 @@
-import Foundation
 import NLCore
 
 /// Reads a text with learning off and keeps the log-probability of every token of it.
 ///
 /// Read in segments of a fixed length from its start, so that the same text gives the same bits whatever else runs.
 final class ScoringTask: RunningTask {
-    static let segmentLength = 256
+    private static let segment = 256
 
     let space: PublishedSpace
     private let tokens: [Int32]
@@ -13,13 +12,15 @@ final class ScoringTask: RunningTask {
     private var state: StreamState<Float>
     private var position = 0
     private var logprobs: [Double?] = []
+    private let isCancelled: @Sendable () -> Bool
     private let reply: CheckedContinuation<[Double?], any Error>
     private var hasReplied = false
-    private let isCancelled: @Sendable () -> Bool
 
     /// - Parameters:
+    ///   - tokens: at least one.
     ///   - state: where the text begins; a copy, so that nothing moves.
     ///   - isCancelled: asked before every segment.
+    ///   - reply: resumed by ``close(_:)``, with one number a token: nil where there is nothing before it.
     init(
         _ tokens: [Int32], space: PublishedSpace, state: StreamState<Float>, fast: FastWeights<Float>?,
         isCancelled: @escaping @Sendable () -> Bool, reply: CheckedContinuation<[Double?], any Error>
@@ -32,30 +33,32 @@ final class ScoringTask: RunningTask {
         self.reply = reply
     }
 
+    private var next: Range<Int> { position..<min(position + Self.segment, tokens.count) }
+
     var isOver: Bool { position == tokens.count || isCancelled() }
 
-    func nextInput(limit _: Int) throws(EngineError) -> StreamInput<Float>? {
-        let segment = tokens[position..<min(position + Self.segmentLength, tokens.count)]
+    var nextCost: Int? { next.count }
+
+    func nextInput() throws(EngineError) -> StreamInput<Float>? {
         if position == 0 {
-            logprobs.append(
-                try state.logits.map { logits throws(EngineError) in
-                    try EngineError.numerics { () throws(LogitsError) in
-                        try LogSoftmax.logProbabilities(of: [tokens[0]], logits)[0]
-                    }
-                })
+            let first = try state.logits.map { logits throws(EngineError) in
+                try EngineError.numerics { () throws(LogitsError) in
+                    try LogSoftmax.logProbabilities(of: [tokens[0]], logits)[0]
+                }
+            }
+            logprobs.append(first)
         }
-        return StreamInput(state: state, tokens: Array(segment), fast: fast, wantsAllLogits: true)
+        return StreamInput(state: state.handOver(), tokens: Array(tokens[next]), fast: fast, wantsAllLogits: true)
     }
 
     func take(_ state: StreamState<Float>, logits: Tensor<Float>) throws(EngineError) {
         self.state = state
-        let read = logits.shape[0]
-        // Row i of the segment predicts the token after it; the last row of the text predicts nothing that is here.
-        let targets = Array(tokens[(position + 1)..<min(position + read + 1, tokens.count)])
-        position += read
+        // A row predicts the token after it; the text's last row predicts nothing that is here.
+        let targets = Array(tokens[(position + 1)..<min(position + logits.shape[0] + 1, tokens.count)])
+        position += logits.shape[0]
         guard !targets.isEmpty else { return }
         logprobs += try EngineError.numerics { () throws(LogitsError) in
-            try LogSoftmax.logProbabilities(of: targets, logits.firstRows(targets.count))
+            try LogSoftmax.logProbabilities(of: targets, logits.rows(0..<targets.count))
         }
     }
 

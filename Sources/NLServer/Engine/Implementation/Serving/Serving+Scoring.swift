@@ -1,79 +1,83 @@
-import Foundation
+import Glibc
 import NLCore
 import Synchronization
 
 extension Serving {
     /// See ``ModelEngine/score(_:)``.
     func score(_ request: ScoreRequest) async throws -> ScoreResult {
-        try requireOpen()
-        let space = try context.spaces.current(request.space)
-        var content = SessionContent(context.model)
-        if let session = request.session {
-            content = try await checkOut(session, space: space.name)
-            // The state is a value: this request has its own now, and nothing moves.
-            registry.checkIn(session, content)
+        _ = try context.spaces.current(request.space)
+        let hold = try takePlace()
+        defer { hold.end() }
+        let content = try await open(request.session, in: request.space, hold)
+        // The state is a value: this request has its own now, and what it does with it moves nothing.
+        hold.checkIn(request.session == nil ? nil : content)
+        let input = try await prepare { [context] in
+            try ScoreInput(request.input, after: content.transcript, model: context.model)
         }
-        let (prompt, scored, text) = try scoredTokens(request.input, after: content.transcript)
-        let tokens = prompt + scored
-        let fast = try content.fastWeights(context.model.configuration)
-        let logprobs = try await logprobs(of: tokens, space: space, state: content.stream, fast: fast)
-        let visible = logprobs.enumerated().map { $0.offset < prompt.count ? nil : $0.element }
-        let known = visible.compactMap { $0 }
+        let reading = try await read(input.tokens, content, in: request.space)
+        let logprobs = reading.logprobs.enumerated().map { $0.offset < input.unscored ? nil : $0.element }
+        let known = logprobs.compactMap(\.self)
         let sum = known.reduce(0, +)
         return ScoreResult(
-            tokens: tokens.map(Int.init), logprobs: visible, tokenCount: known.count,
+            tokens: input.tokens.map(Int.init), logprobs: logprobs, tokenCount: known.count,
             meanLogprob: known.isEmpty ? 0 : sum / Double(known.count),
-            bitsPerByte: -sum / log(2) / Double(max(text.utf8.count, 1)), generation: space.generation)
+            bitsPerByte: -sum / log(2) / Double(input.byteCount), generation: reading.generation)
     }
 
-    /// What is read first, what is scored, and the scored text.
-    private func scoredTokens(
-        _ input: ScoreRequest.Input, after transcript: [Int32]
-    ) throws(EngineError) -> (prompt: [Int32], scored: [Int32], text: String) {
-        let bos = transcript.isEmpty ? [Int32(context.model.configuration.bosTokenID)] : []
-        switch input {
-        case .text(let text):
-            let tokens = context.model.tokens(of: text)
-            guard !tokens.isEmpty else { throw .invalid(parameter: "text", message: "There is nothing to score.") }
-            return (bos, tokens, text)
-        case .completion(let completion, let prompt):
-            let tokens = context.model.tokens(of: completion)
-            guard !tokens.isEmpty else {
-                throw .invalid(parameter: "completion", message: "There is nothing to score.")
-            }
-            return (bos + context.model.tokens(of: prompt), tokens, completion)
-        }
-    }
-
-    private func logprobs(
-        of tokens: [Int32], space: PublishedSpace, state: StreamState<Float>, fast: FastWeights<Float>?
-    ) async throws -> [Double?] {
-        let cancelled = CancellationFlag()
-        context.priority.requestBegan()
-        defer { context.priority.requestEnded() }
-        return try await withTaskCancellationHandler {
+    private func read(
+        _ tokens: [Int32], _ content: SessionContent, in space: String
+    ) async throws -> (logprobs: [Double?], generation: Int) {
+        let caller = Caller()
+        let logprobs = try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { reply in
-                do throws(EngineError) {
-                    try scheduler.submit(
-                        { () throws(EngineError) in
-                            ScoringTask(
-                                tokens, space: space, state: state, fast: fast, isCancelled: { cancelled.isSet },
-                                reply: reply)
-                        }, refuse: { reply.resume(throwing: $0) })
-                } catch {
-                    reply.resume(throwing: error)
-                }
+                scheduler.submit(
+                    DecodeScheduler.Entry(
+                        make: { [context] () throws(EngineError) in
+                            let space = try context.spaces.current(space)
+                            caller.generation.store(space.generation, ordering: .relaxed)
+                            return ScoringTask(
+                                tokens, space: space, state: content.stream,
+                                fast: try content.fastWeights(context.model.configuration),
+                                isCancelled: { caller.isGone }, reply: reply)
+                        }, refuse: { reply.resume(throwing: $0) }, isWanted: { !caller.isGone }))
             }
         } onCancel: {
-            cancelled.set()
+            caller.leave()
             scheduler.wake()
         }
+        return (logprobs, caller.generation.load(ordering: .relaxed))
     }
 }
 
-/// Whether the caller has gone away.
-private final class CancellationFlag: Sendable {
-    private let flag = Atomic(false)
-    var isSet: Bool { flag.load(ordering: .relaxed) }
-    func set() { flag.store(true, ordering: .relaxed) }
+/// Whether the caller has gone away, and what it was served with.
+private final class Caller: Sendable {
+    private let gone = Atomic(false)
+    let generation = Atomic(0)
+    var isGone: Bool { gone.load(ordering: .relaxed) }
+    func leave() { gone.store(true, ordering: .relaxed) }
+}
+
+/// What is read for a score, and what of it is scored.
+private struct ScoreInput {
+    let tokens: [Int32]
+    /// How many of the first tokens are not scored: BOS, and the prompt.
+    let unscored: Int
+    /// UTF-8 bytes of the scored text.
+    let byteCount: Int
+
+    /// - Throws: ``EngineError/invalid(parameter:message:)`` for nothing to score.
+    init(_ input: ScoreRequest.Input, after transcript: [Int32], model: LoadedModel) throws(EngineError) {
+        let bos = transcript.isEmpty ? [Int32(model.configuration.bosTokenID)] : []
+        let (prompt, scored, parameter) =
+            switch input {
+            case .text(let text): ("", text, "text")
+            case .completion(let completion, let prompt): (prompt, completion, "completion")
+            }
+        let own = model.tokens(of: scored)
+        guard !own.isEmpty else { throw .invalid(parameter: parameter, message: "There is nothing to score.") }
+        let before = bos + model.tokens(of: prompt)
+        tokens = before + own
+        unscored = before.count
+        byteCount = scored.utf8.count
+    }
 }

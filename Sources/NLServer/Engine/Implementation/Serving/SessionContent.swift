@@ -11,10 +11,12 @@ struct SessionContent: Sendable {
     var fast: NLCore.LevelState
     /// Every token read, BOS included.
     var transcript: [Int32]
-    /// For each of `stream.openTokens`, whether the caller sent it: the fast level learns from no other.
-    var openSent: [Bool]
-    /// Where the sampler goes on when a request names no seed.
-    var samplerState: UInt64?
+    /// For each of `stream.openTokens`, whether the fast level learns from its loss.
+    var openLearned: [Bool]
+    /// The last complete window, while the fast level has yet to learn from it.
+    var window: LearnableWindow?
+    /// The seed of the next request that names none.
+    var nextSeed: UInt64?
     /// When the fast level was updated last.
     var lastFastUpdate: Date?
     /// The session this one was forked from.
@@ -25,12 +27,19 @@ struct SessionContent: Sendable {
         stream = StreamState(model.configuration)
         fast = NLCore.LevelState(model.levels[0])
         transcript = []
-        openSent = []
+        openLearned = []
     }
 
     /// The fast level laid out for reading; nil while it adds nothing.
-    func fastWeights(_ configuration: HopeConfiguration) throws(FastWeightsError) -> FastWeights<Float>? {
-        fast.counters.updates == 0 ? nil : try FastWeights(configuration, fast.delta)
+    ///
+    /// - Throws: ``EngineError/storage(_:message:)`` if it does not fit the model.
+    func fastWeights(_ configuration: HopeConfiguration) throws(EngineError) -> FastWeights<Float>? {
+        guard fast.counters.updates > 0 else { return nil }
+        do {
+            return try FastWeights(configuration, fast.delta)
+        } catch {
+            throw .storage(.damaged, message: "The session's fast level does not fit the model: \(error).")
+        }
     }
 }
 
@@ -39,28 +48,34 @@ struct SessionContent: Sendable {
 extension SessionContent {
     private struct Metadata: Codable {
         var position: Int
-        var openSent: [Bool]
+        var openLearned: [Bool]
         var fast: LevelCounters
-        var samplerState: UInt64?
+        var window: LearnableWindow.Metadata?
+        var nextSeed: UInt64?
         var lastFastUpdate: Date?
         var parent: String?
     }
 
-    private static let streamPrefix = "stream/"
-    private static let fastPrefix = "fast/"
+    private enum Prefix {
+        static let stream = "stream/"
+        static let fast = "fast/"
+        static let window = "window/"
+    }
 
-    /// The session as the store keeps it; hashing its bytes happens here.
+    /// The session as the store keeps it; its bytes are hashed here.
+    ///
+    /// - Parameter generation: the one that was read last.
     func draft(generation: Int) throws -> SessionDraft {
-        let encoded = stream.encoded()
-        var blobs = encoded.tensors.map { part in
+        var blobs = stream.encoded().tensors.map { part in
             part.values.withUnsafeBufferPointer {
-                StateBlob(name: Self.streamPrefix + part.name, type: .f32, shape: part.shape, copying: $0)
+                StateBlob(name: Prefix.stream + part.name, type: .f32, shape: part.shape, copying: $0)
             }
         }
-        blobs += LevelCodec.blobs(of: fast, prefix: Self.fastPrefix)
+        blobs += LevelCodec.blobs(of: fast, prefix: Prefix.fast)
+        blobs += window?.blobs(prefix: Prefix.window) ?? []
         let metadata = Metadata(
-            position: stream.position, openSent: openSent, fast: fast.counters, samplerState: samplerState,
-            lastFastUpdate: lastFastUpdate, parent: parent)
+            position: stream.position, openLearned: openLearned, fast: fast.counters, window: window?.metadata,
+            nextSeed: nextSeed, lastFastUpdate: lastFastUpdate, parent: parent)
         return SessionDraft(
             generation: generation == 0 ? nil : Int64(generation), state: try ChunkedState(blobs),
             transcript: transcript.map { UInt32(bitPattern: $0) }, metadata: try JSONText(encoding: metadata))
@@ -71,28 +86,40 @@ extension SessionContent {
     /// - Throws: ``EngineError/storage(_:message:)`` if it is not one of this model.
     init(_ session: Session, model: LoadedModel) throws(EngineError) {
         do {
-            let metadata = try session.record.metadata.decoded(as: Metadata.self)
-            transcript = session.transcript.map { Int32(bitPattern: $0) }
-            let open = metadata.position % model.configuration.projectionChunkSize
-            let parts = session.blobs.filter { $0.name.hasPrefix(Self.streamPrefix) }
-            stream = try StreamState(
-                decoding: EncodedStreamState(
-                    tensors: parts.map { blob in
-                        let name = String(blob.name.dropFirst(Self.streamPrefix.count))
-                        return (name, blob.shape, blob.withElements(as: Float.self) { Array($0) })
-                    }, position: metadata.position, openTokens: Array(transcript.suffix(open))), model.configuration)
-            fast = try LevelCodec.level(
-                model.levels[0], blobs: session.blobs.filter { $0.name.hasPrefix(Self.fastPrefix) },
-                counters: metadata.fast, prefix: Self.fastPrefix)
-            openSent = metadata.openSent
-            samplerState = metadata.samplerState
-            lastFastUpdate = metadata.lastFastUpdate
-            parent = metadata.parent
+            try self.init(checking: session, model)
         } catch {
             throw .storage(
                 .damaged,
-                message: "The state of session \"\(session.record.id)\" can't be read: \(error). Delete the session; its documents are not affected.")
+                message: "The state of session \"\(session.record.id)\" can't be read: \(error). "
+                    + "Delete the session; documents and other sessions are not affected.")
         }
+    }
+
+    private init(checking session: Session, _ model: LoadedModel) throws {
+        let metadata = try session.record.metadata.decoded(as: Metadata.self)
+        let configuration = model.configuration
+        transcript = session.transcript.map { Int32(bitPattern: $0) }
+        let open = metadata.position % configuration.projectionChunkSize
+        let parts = session.blobs.filter { $0.name.hasPrefix(Prefix.stream) }.map { blob in
+            (
+                name: String(blob.name.dropFirst(Prefix.stream.count)), shape: blob.shape,
+                values: blob.withElements(as: Float.self) { Array($0) }
+            )
+        }
+        stream = try StreamState(
+            decoding: EncodedStreamState(
+                tensors: parts, position: metadata.position, openTokens: Array(transcript.suffix(open))),
+            configuration)
+        fast = try LevelCodec.level(
+            model.levels[0], blobs: session.blobs.filter { $0.name.hasPrefix(Prefix.fast) },
+            counters: metadata.fast, prefix: Prefix.fast)
+        window = try metadata.window.map { window in
+            try LearnableWindow(window, blobs: session.blobs, prefix: Prefix.window, configuration)
+        }
+        openLearned = metadata.openLearned
+        nextSeed = metadata.nextSeed
+        lastFastUpdate = metadata.lastFastUpdate
+        parent = metadata.parent
     }
 
     /// Counters that lists show, without reading the tensors.

@@ -1,6 +1,3 @@
-import Foundation
-import NLCore
-import Store
 import Synchronization
 
 /// Who holds which session, and the states of those used last, so that a session that goes on need not be read from
@@ -11,6 +8,11 @@ final class SessionRegistry: Sendable {
         var cached: [String: SessionContent] = [:]
         /// Least recently used first.
         var order: [String] = []
+
+        mutating func forget(_ id: String) {
+            cached[id] = nil
+            order.removeAll { $0 == id }
+        }
     }
 
     /// States kept in memory; each is a few megabytes.
@@ -22,36 +24,37 @@ final class SessionRegistry: Sendable {
     /// - Returns: its state if it is in memory.
     /// - Throws: ``EngineError/sessionInUse(id:)``.
     func checkOut(_ id: String) throws(EngineError) -> SessionContent? {
-        let taken: (Bool, SessionContent?) = state.withLock { state in
-            guard state.inUse.insert(id).inserted else { return (false, nil) }
-            return (true, state.cached[id])
+        let (isFree, content) = state.withLock { state in
+            (state.inUse.insert(id).inserted, state.cached[id])
         }
-        guard taken.0 else { throw .sessionInUse(id: id) }
-        return taken.1
+        guard isFree else { throw .sessionInUse(id: id) }
+        return content
     }
 
     /// Gives a session back.
     ///
-    /// - Parameter content: what it is now; nil leaves it as it was.
+    /// - Parameter content: what it is on disk now; nil leaves it as it was.
     func checkIn(_ id: String, _ content: SessionContent?) {
         state.withLock { state in
             state.inUse.remove(id)
             guard let content else { return }
+            state.forget(id)
             state.cached[id] = content
-            state.order.removeAll { $0 == id }
             state.order.append(id)
-            while state.order.count > Self.capacity { state.cached[state.order.removeFirst()] = nil }
+            if state.order.count > Self.capacity { state.forget(state.order[0]) }
         }
     }
 
-    /// Forgets a session that was deleted.
+    /// Gives back a session that was deleted.
     func drop(_ id: String) {
         state.withLock { state in
             state.inUse.remove(id)
-            state.cached[id] = nil
-            state.order.removeAll { $0 == id }
+            state.forget(id)
         }
     }
+
+    /// A session's state, if it is in memory: what it was when it was last given back.
+    func peek(_ id: String) -> SessionContent? { state.withLock { $0.cached[id] } }
 
     func isInUse(_ id: String) -> Bool { state.withLock { $0.inUse.contains(id) } }
 

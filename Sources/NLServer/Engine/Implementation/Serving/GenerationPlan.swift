@@ -1,0 +1,43 @@
+import NLCore
+
+/// What a generation is going to do, in the decoder's terms.
+struct GenerationPlan: Sendable {
+    let request: GenerationRequest
+    let input: InputTokens
+    let sampling: NLCore.SamplingParameters
+    let seed: UInt64
+    /// With `learn: space`: the job that learns the input.
+    var job: JobRecord?
+
+    /// - Parameter content: the session as it is, or a fresh one.
+    /// - Throws: ``EngineError/invalid(parameter:message:)``.
+    init(_ request: GenerationRequest, _ content: SessionContent, _ model: LoadedModel) throws(EngineError) {
+        self.request = request
+        input = try InputTokens(request.input, after: content.transcript, model: model)
+        sampling = try Self.sampling(request.sampling)
+        // Below 2^53, so that a seed survives a client's JSON parser.
+        seed = request.sampling.seed ?? content.nextSeed ?? UInt64.random(in: 0..<(1 << 53))
+    }
+
+    private static func sampling(_ asked: SamplingParameters) throws(EngineError) -> NLCore.SamplingParameters {
+        do {
+            return try NLCore.SamplingParameters(
+                temperature: asked.temperature, topK: asked.topK, topP: asked.topP, minP: asked.minP)
+        } catch {
+            let parameter =
+                switch error {
+                case .temperature: "temperature"
+                case .topK: "top_k"
+                case .topP: "top_p"
+                case .minP: "min_p"
+                }
+            throw .invalid(parameter: parameter, message: "\(error).")
+        }
+    }
+
+    /// The seed of a session's next request that names none, after a sampler has come this far.
+    static func nextSeed(after sampler: Sampler) -> UInt64 { sampler.state >> 11 }
+
+    /// Tokens of the input, those read before included.
+    var promptTokenCount: Int { input.tokens.count + input.reused }
+}
