@@ -65,7 +65,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["NLCore"], path: "Tests/TestSupport", swiftSettings: numeric + strict),
         .testTarget(
             name: "NLCoreTests",
-            dependencies: ["NLCore", "TestSupport"],
+            dependencies: ["NLCore", "TestSupport", "CKernels"],
             swiftSettings: numeric + strict
         ),
         .testTarget(
@@ -77,6 +77,7 @@ let package = Package(
             name: "NLServerTests",
             dependencies: [
                 "NLServer", "NLCore", "Store", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -8,7 +8,7 @@
 static float *nl_thread_scratch(void);
 
 // From this many rows on, B's panel is read often enough to pay for laying it out densely first.
-#define NL_PACKING_ROWS 24
+#define NL_PACKING_ROWS 384
 // Up to this many rows, a transposed B is not laid out at all.
 #define NL_TURNED_ROWS 4
 // Columns of the widest panel, on any instruction set.

@@ -1,5 +1,5 @@
-// C ← op(A)·op(B) (+ C) for small and narrow products, where a library's call and its rearranging cost more than
-// the arithmetic. Included once per instruction set, which defines
+// C ← op(A)·op(B) (+ C). Operands are read where they are, as long as that is cheaper than laying them out anew:
+// small and narrow products are then all arithmetic. Included once per instruction set, which defines
 //   ISA(name)     the name of this instance
 //   MOST_ROWS, TILE_VECTORS   height of a register tile, and its width in groups of 16 columns
 //   FEW_ROWS, WIDE_VECTORS    the same for products of few rows, which have registers to spare for more columns,

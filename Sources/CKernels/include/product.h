@@ -1,4 +1,4 @@
-// Matrix products of single precision, for the small, narrow and strided ones.
+// Matrix products of single precision.
 #ifndef NL_PRODUCT_H
 #define NL_PRODUCT_H
 

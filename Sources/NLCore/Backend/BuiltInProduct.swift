@@ -3,7 +3,7 @@ internal import CKernels
 /// Matrix products by this project's own kernel, on the calling thread.
 ///
 /// It exists for the many small products of per-head memories and for decoding, where a library's call and its
-/// rearranging of the operands cost more than the arithmetic. Its sums are ``longestChain``-long chains of fused
+/// rearranging of the operands cost more than the arithmetic, and keeps up with the libraries beyond. Its sums are ``longestChain``-long chains of fused
 /// multiply-adds, bit for bit what oneDNN computes for dense matrices; see `product_body.h`.
 enum BuiltInProduct {
     /// Terms of the longest sum that is one chain of multiply-adds from zero. oneDNN 2.6 keeps sums of this length

@@ -6,6 +6,8 @@ struct FusedGroup<S: TensorScalar> {
     /// r_η, r_α `[d]` and b_η, b_α `[1]` of this head.
     let readouts: GatePointers<S>
     let scratch: FusedScratch<S>
+    /// Whether every Δ is zero before the first row, as at a document's beginning: then products with it are left out.
+    let isFresh: Bool
 }
 
 /// Readout and bias of η and of α: values, or their gradients.
@@ -19,7 +21,7 @@ struct GatePointers<S: TensorScalar> {
 /// Where one chunk's intermediate matrices live. Blocks of n rows lie under one another, so that one product
 /// serves them all: values, keys and, for the main memory, queries.
 struct FusedScratch<S: TensorScalar> {
-    /// W̄ of the memory at hand.
+    /// W̄ of the memory at hand, where it is not W_0.
     let current: LayerPointers<S>
     /// Gradients of W̄.
     let currentGradient: LayerPointers<S>
@@ -82,10 +84,17 @@ struct FusedScratch<S: TensorScalar> {
 }
 
 extension FusedGroup {
-    /// W̄ = W_0 + Δ into the scratch.
-    func setCurrent(_ initial: LayerPointers<S>, _ delta: LayerPointers<S>) {
-        S.add(shape.layer, initial.w1, delta.w1, scratch.current.w1)
-        S.add(shape.layer, initial.w2, delta.w2, scratch.current.w2)
+    /// Δ of a memory before its chunk `index`, nil where it is known to be zero.
+    func delta(_ kind: MemoryKind, _ index: Int, _ records: FusedRecords<S>) -> LayerPointers<S>? {
+        isFresh && index == 0 ? nil : records.state(kind, index).delta
+    }
+
+    /// W̄ = W_0 + Δ of a memory.
+    func current(_ kind: MemoryKind, _ delta: LayerPointers<S>?) -> LayerPointers<S> {
+        guard let delta else { return initial[kind] }
+        S.add(shape.layer, initial[kind].w1, delta.w1, scratch.current.w1)
+        S.add(shape.layer, initial[kind].w2, delta.w2, scratch.current.w2)
+        return scratch.current
     }
 
     /// dW̄ counts for W_0 and for Δ̄, where these want it.

@@ -9,8 +9,8 @@ struct FusedLayer<S: TensorScalar> {
     let reads: Bool
     /// κ and, where there are reads, z under it: `[n, i]` or `[2n, i]`.
     let keys: UnsafeMutablePointer<S>
-    /// Δ̄, `[o, i]`.
-    let delta: UnsafeMutablePointer<S>
+    /// Δ̄, `[o, i]`; nil where it is zero.
+    let delta: UnsafeMutablePointer<S>?
     let record: LayerRecord<S>
 
     /// n, or 2n with reads.
@@ -57,9 +57,9 @@ extension FusedGroup {
         let (n, o) = (layer.n, layer.outputs)
         let (error, w) = (layer.record.error, layer.record.w)
         let first = firstRecalled(layer)
-        if first < layer.rows {
+        if let delta = layer.delta, first < layer.rows {
             S.timesTransposed(
-                layer.rows - first, o, layer.inputs, layer.keys + first * layer.inputs, layer.delta,
+                layer.rows - first, o, layer.inputs, layer.keys + first * layer.inputs, delta,
                 into: recalled + first * o)
         }
         guard shape.usesDelta else {
@@ -67,9 +67,10 @@ extension FusedGroup {
             return
         }
         S.axpy(n * o, 1, current, error)
-        S.axpy(n * o, -1, recalled, error)
+        if layer.delta != nil { S.axpy(n * o, -1, recalled, error) }
         for t in 0..<n {
             S.scale(o, -chunk.stepSize[t], error + t * o, right + t * o)
+            guard layer.delta != nil else { continue }
             S.axpy(o, -chunk.stepSize[t] * chunk.before[t], recalled + t * o, right + t * o)
         }
         S.lowerTimes(n, o, layer.record.inverse, right, into: w)
@@ -85,16 +86,18 @@ extension FusedGroup {
     ) {
         let (n, o) = (layer.n, layer.outputs)
         let record = layer.record
-        S.scaleRows(n, o, chunk.before, recalled, record.recalled)
-        S.lowerTimes(n, o, record.similarity, record.w, into: record.recalled, adding: true)
-        S.axpy(n * o, -1, recalled, result)
+        if layer.delta != nil {
+            S.scaleRows(n, o, chunk.before, recalled, record.recalled)
+            S.axpy(n * o, -1, recalled, result)
+        }
+        S.lowerTimes(n, o, record.similarity, record.w, into: record.recalled, adding: layer.delta != nil)
         S.axpy(n * o, 1, record.recalled, result)
     }
 
     /// Δ after n rows: Δ_n = γ_n Δ̄ + Σ_s (γ_n/γ_s) w_s κ_sᵀ, then Δ_n · min(1, ρ/r), r = sqrt(‖Δ_n‖² + ε).
     ///
     /// - Parameters:
-    ///   - next: Δ, `[o, i]`; may be Δ̄'s own place.
+    ///   - next: Δ, `[o, i]`; another place than Δ̄'s.
     ///   - length: r.
     func advance(
         _ layer: FusedLayer<S>, _ chunk: ChunkRows<S>, to next: UnsafeMutablePointer<S>,
@@ -102,8 +105,8 @@ extension FusedGroup {
     ) {
         let (n, o, i) = (layer.n, layer.outputs, layer.inputs)
         S.scaleRows(n, o, chunk.remaining, layer.record.w, scratch.moment)
-        S.scale(layer.size, chunk.kept[0], layer.delta, next)
-        S.transposedTimes(o, i, n, scratch.moment, layer.keys, into: next, adding: true)
+        S.transposedTimes(o, i, n, scratch.moment, layer.keys, into: next)
+        if let delta = layer.delta { S.axpy(layer.size, chunk.kept[0], delta, next) }
         let r = (S.dot(layer.size, next, next) + normalizationEpsilon(S.self)).squareRoot()
         length[0] = r
         let radius = S(shape.radius)
@@ -194,11 +197,12 @@ extension FusedGroup {
                 S.lowerTransposedTimes(n, i, weighted, keys + row * i, into: dkeys, adding: true)
             }
         }
+        guard let delta = layer.delta else { return }
         // W_0 κ + γ_{t−1} Δ̄ κ = W̄ κ + (γ_{t−1} − 1) Δ̄ κ.
         for row in 0..<count {
             S.scale(o, chunk.before[row % n] - 1, gradient + row * o, scratch.moment + row * o)
         }
-        S.times(count, i, o, scratch.moment, layer.delta, into: dkeysFrom, adding: true)
+        S.times(count, i, o, scratch.moment, delta, into: dkeysFrom, adding: true)
         if let ddelta { S.transposedTimes(o, i, count, scratch.moment, keys, into: ddelta, adding: true) }
     }
 }

@@ -86,30 +86,24 @@ struct WriteRecord<S: TensorScalar> {
 
 /// What generating the rows of one span leaves for the backward pass; n rows.
 struct RetrievalRecord<S: TensorScalar> {
-    /// W̄2 z of the four projection memories, `[n, m]` each.
-    let aKey: UnsafeMutablePointer<S>
-    let aValue: UnsafeMutablePointer<S>
-    let aStepSize: UnsafeMutablePointer<S>
-    let aRetention: UnsafeMutablePointer<S>
-    /// The factors that normalised k and v, `[n]`.
-    let keyScale: UnsafeMutablePointer<S>
-    let valueScale: UnsafeMutablePointer<S>
+    /// k or v: W̄2 z, `[n, m]`, and the factors that normalised the rows, `[n]`.
+    typealias Unit = (a: UnsafeMutablePointer<S>, scale: UnsafeMutablePointer<S>)
+    /// η or α: W̄2 z, `[n, m]`, and d log η / d logit or d log α / d logit, `[n]`.
+    typealias Gate = (a: UnsafeMutablePointer<S>, slope: UnsafeMutablePointer<S>)
+
+    let key: Unit
+    let value: Unit
+    let stepSize: Gate
+    let retention: Gate
     /// log α, `[n]`.
     let logRetention: UnsafeMutablePointer<S>
-    /// d log η / d logit and d log α / d logit, `[n]`.
-    let stepSizeSlope: UnsafeMutablePointer<S>
-    let retentionSlope: UnsafeMutablePointer<S>
 
     init(_ slab: inout Slab<S>, rows: Int, hidden: Int) {
-        aKey = slab.take(rows * hidden)
-        aValue = slab.take(rows * hidden)
-        aStepSize = slab.take(rows * hidden)
-        aRetention = slab.take(rows * hidden)
-        keyScale = slab.take(rows)
-        valueScale = slab.take(rows)
+        key = (slab.take(rows * hidden), slab.take(rows))
+        value = (slab.take(rows * hidden), slab.take(rows))
+        stepSize = (slab.take(rows * hidden), slab.take(rows))
+        retention = (slab.take(rows * hidden), slab.take(rows))
         logRetention = slab.take(rows)
-        stepSizeSlope = slab.take(rows)
-        retentionSlope = slab.take(rows)
     }
 }
 
@@ -125,38 +119,49 @@ struct StateRecord<S: TensorScalar> {
     }
 }
 
-/// Everything that a group's forward pass keeps, in one block: for each span and each chunk its own records when
-/// they are kept for a backward pass, or the same ones again and again when they are not.
+/// Everything that a group's forward pass keeps for the backward pass, in one block: for each span and each chunk its
+/// own records. Without a backward pass, the same ones are used again and again.
 struct FusedRecords<S: TensorScalar> {
     private let base: UnsafeMutablePointer<S>
+    private let spare: UnsafeMutablePointer<S>
     private let shape: FusedShape
     private let layout: Layout
 
-    /// Where the parts begin, in elements.
+    /// Sizes of the parts, in elements: spans, their writes, chunks of the main memory, states.
     struct Layout: Sendable {
-        fileprivate let spanSize: Int
-        fileprivate let writesSize: Int
-        fileprivate let chunkSize: Int
-        fileprivate let stateSize: Int
+        fileprivate let span: Int
+        fileprivate let writes: Int
+        fileprivate let chunk: Int
+        fileprivate let state: Int
+        fileprivate let chunksAt: Int
+        fileprivate let statesAt: Int
         fileprivate let keeps: Bool
-        /// Elements of the whole block.
-        let total: Int
+        /// Elements that are kept from the forward pass to the backward pass.
+        let kept: Int
+        /// Elements of scratch in the forward pass: the last span's writes are not walked back, nor is anything
+        /// when nothing is kept.
+        let spare: Int
 
         init(_ shape: FusedShape, keeps: Bool) {
             self.keeps = keeps
-            spanSize = Slab<S>.size { slab in _ = Span(&slab, shape) }
-            writesSize = Slab<S>.size { slab in
-                let span = Span(&slab, shape)
+            span = Slab<S>.size { slab in _ = Span(&slab, shape) }
+            let withWrites = Slab<S>.size { slab in
+                let rows = Span(&slab, shape).rows
                 for _ in shape.adaptive {
-                    _ = WriteRecord(&slab, span.rows, rows: shape.longestSpan, reads: false, shape)
+                    _ = WriteRecord(&slab, rows, rows: shape.longestSpan, reads: false, shape)
                 }
-            } - spanSize
-            chunkSize = Slab<S>.size { slab in _ = Chunk(&slab, shape) }
-            stateSize = Slab<S>.size { slab in _ = StateRecord(&slab, layer: shape.layer) }
-            let states = keeps ? 4 * (shape.spans + 1) + shape.chunks + 1 : 5
-            total =
-                (keeps ? shape.spans : 1) * (spanSize + writesSize) + (keeps ? shape.chunks : 1) * chunkSize
-                + states * stateSize
+            }
+            writes = withWrites - span
+            chunk = Slab<S>.size { slab in _ = Chunk(&slab, shape) }
+            state = Slab<S>.size { slab in _ = StateRecord(&slab, layer: shape.layer) }
+            let (spans, chunks) = keeps ? (shape.spans, shape.chunks) : (1, 1)
+            // Each memory has one state more than chunks; two take turns when none is kept.
+            let states = 4 * (spans + 1) + chunks + 1
+            chunksAt = spans * span + (spans - 1) * writes
+            statesAt = chunksAt + chunks * chunk
+            let total = statesAt + states * state
+            kept = keeps ? total : 0
+            spare = writes + (keeps ? 0 : total)
         }
     }
 
@@ -182,41 +187,46 @@ struct FusedRecords<S: TensorScalar> {
         }
     }
 
-    init(_ base: UnsafeMutablePointer<S>, _ shape: FusedShape, _ layout: Layout) {
-        self.base = base
+    /// - Parameters:
+    ///   - kept: the block from the forward pass, nil when nothing is kept.
+    ///   - spare: scratch; only the forward pass uses it.
+    init(
+        kept: UnsafeMutablePointer<S>?, spare: UnsafeMutablePointer<S>, _ shape: FusedShape, _ layout: Layout
+    ) {
+        base = kept ?? spare + layout.writes
+        self.spare = spare
         self.shape = shape
         self.layout = layout
     }
 
     /// The records of span `index`, those of the writes aside.
     func span(_ index: Int) -> Span {
-        var slab = Slab(base + (layout.keeps ? index : 0) * (layout.spanSize + layout.writesSize))
+        var slab = Slab(base + (layout.keeps ? index : 0) * layout.span)
         return Span(&slab, shape)
     }
 
     /// The writes of span `index`, in the order of ``FusedShape/adaptive``.
     func forEachWrite(_ index: Int, _ body: (MemoryKind, WriteRecord<S>) -> Void) {
-        var slab = Slab(base + (layout.keeps ? index : 0) * (layout.spanSize + layout.writesSize))
-        let span = Span(&slab, shape)
+        let rows = span(index).rows
+        let isKept = layout.keeps && index < shape.spans - 1
+        var slab = Slab(isKept ? base + shape.spans * layout.span + index * layout.writes : spare)
         for kind in shape.adaptive {
-            body(kind, WriteRecord(&slab, span.rows, rows: shape.longestSpan, reads: false, shape))
+            body(kind, WriteRecord(&slab, rows, rows: shape.longestSpan, reads: false, shape))
         }
     }
 
     /// The records of chunk `index` of the main memory.
     func chunk(_ index: Int) -> Chunk {
-        let spans = (layout.keeps ? shape.spans : 1) * (layout.spanSize + layout.writesSize)
-        var slab = Slab(base + spans + (layout.keeps ? index : 0) * layout.chunkSize)
+        var slab = Slab(base + layout.chunksAt + (layout.keeps ? index : 0) * layout.chunk)
         return Chunk(&slab, shape)
     }
 
     /// The state of a memory before its chunk `index`; one past the last is the state after it.
     func state(_ kind: MemoryKind, _ index: Int) -> StateRecord<S> {
-        let spans = (layout.keeps ? shape.spans : 1) * (layout.spanSize + layout.writesSize)
-        let chunks = (layout.keeps ? shape.chunks : 1) * layout.chunkSize
+        let states = layout.keeps ? shape.spans + 1 : 2
         let number = MemoryKind.projections.firstIndex(of: kind) ?? MemoryKind.projections.count
-        let slot = layout.keeps ? number * (shape.spans + 1) + index : number
-        var slab = Slab(base + spans + chunks + slot * layout.stateSize)
+        let slot = number * states + (layout.keeps ? index : index % 2)
+        var slab = Slab(base + layout.statesAt + slot * layout.state)
         return StateRecord(&slab, layer: shape.layer)
     }
 }

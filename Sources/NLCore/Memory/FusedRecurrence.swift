@@ -10,7 +10,7 @@ extension FusedGroup {
             let span = records.span(index)
             let range = shape.spanRows(index)
             retrieve(range.count, z.from(range.lowerBound, width: shape.width), span) { kind in
-                delta(of: kind, atSpan: index, records)
+                delta(kind, shape.adaptive.contains(kind) ? index : 0, records)
             }
             for chunk in shape.chunksOfSpan(index) {
                 forward(chunk, of: span, from: range.lowerBound, count: range.count, z, records, into: y)
@@ -18,7 +18,7 @@ extension FusedGroup {
             prepare(range.count, span.rows, logRetention: span.retrieval.logRetention, reads: false)
             records.forEachWrite(index) { kind, record in
                 write(
-                    range.count, span.rows, initial[kind], record, from: records.state(kind, index),
+                    range.count, span.rows, kind, record, from: delta(kind, index, records),
                     to: records.state(kind, index + 1))
             }
         }
@@ -40,12 +40,8 @@ extension FusedGroup {
         chunk.rows.stepSize.update(from: span.rows.stepSize + first, count: n)
         prepare(n, chunk.rows, logRetention: span.retrieval.logRetention + first, reads: true)
         write(
-            n, chunk.rows, initial[.main], chunk.write, from: records.state(.main, index),
+            n, chunk.rows, .main, chunk.write, from: delta(.main, index, records),
             to: records.state(.main, index + 1), reading: y + range.lowerBound * d)
-    }
-
-    private func delta(of kind: MemoryKind, atSpan index: Int, _ records: FusedRecords<S>) -> LayerPointers<S> {
-        records.state(kind, shape.adaptive.contains(kind) ? index : 0).delta
     }
 
     /// Walks back.
@@ -69,7 +65,7 @@ extension FusedGroup {
                     if kind == .retention && !shape.retains { return }
                     let targets = gradients.memory(kind, entersWithGradient: true, leavesWithGradient: index > 0)
                     writeBackward(
-                        n, span.rows, initial[kind], record, from: records.state(kind, index),
+                        n, span.rows, kind, record, from: delta(kind, index, records),
                         to: records.state(kind, index + 1), targets, into: rowGradients.span)
                 }
                 finishRows(n, span.rows, sharesKeys: true, rowGradients.span)
@@ -81,7 +77,7 @@ extension FusedGroup {
                 n, z.from(range.lowerBound, width: shape.width), span, rowGradients.span,
                 into: dz.from(range.lowerBound, width: shape.width), gradients, leavesWithGradient: index > 0
             ) { kind in
-                delta(of: kind, atSpan: index, records)
+                delta(kind, shape.adaptive.contains(kind) ? index : 0, records)
             }
         }
     }
@@ -101,7 +97,7 @@ extension FusedGroup {
             .main, entersWithGradient: index < shape.chunks - 1, leavesWithGradient: index > 0)
         dchunk.reset(n, blocks: 3, width: d)
         writeBackward(
-            n, chunk.rows, initial[.main], chunk.write, from: records.state(.main, index),
+            n, chunk.rows, .main, chunk.write, from: delta(.main, index, records),
             to: records.state(.main, index + 1), targets, into: dchunk, reading: dy + range.lowerBound * d)
         finishRows(n, chunk.rows, sharesKeys: false, dchunk)
         S.axpy(n * d, 1, dchunk.inputs, dspan.inputs + first * d)

@@ -18,9 +18,12 @@
 ///
 /// T is formed explicitly: its entries are η_t times an inner product of unit keys through a product of
 /// contractions, so at most η_t, and W2's T is the same for all memories written from the same rows. Without
-/// the delta term, T = I and R = −ηx. Reading, for each of the two layers of the main memory:
+/// the delta term, T = I and R = −ηx. Reading, for each of the two layers of the main memory (z = q, then silu(W2 q)):
 ///
 ///     W_{t−1} z_t = W_0 z_t + Δ_{t−1} z_t,   Δ_{t−1} z_t = γ_{t−1} Δ̄ z_t + Σ_{s<t} (γ_{t−1}/γ_s)(κ_s·z_t) w_s
+///
+/// In both places W_0 z + γ Δ̄ z is computed as W̄ z + (γ − 1) Δ̄ z: W̄ then meets values, keys and queries in one
+/// product, and so do their gradients.
 ///
 /// # Backward
 ///
@@ -33,15 +36,18 @@
 ///     dκ_t += Σ_s (P_ts + P_st) κ_s,   P_ts = (γ_{t−1}/γ_s) ⟨g_t, w_s⟩ for s < t
 ///     dκ_t += W_0ᵀ g_t + γ_{t−1} Δ̄ᵀ g_t,   dW_0 += Σ g_t κ_tᵀ,   dΔ̄ += Σ γ_{t−1} g_t κ_tᵀ
 ///
-/// *Step size.* Every term of w_t that is not w itself carries η_t, and so does its row of L: η_t ∂w_t/∂η_t = w_t
-/// with earlier rows fixed. Hence d log η_t = ⟨dR_t, w_t⟩ for each layer.
+/// Reads with the gradient y_t of W_{t−1} z_t stand beside the writes: y_t in the place of g_t and z_t in that of κ_t
+/// in the last two lines, and dw_s += Σ_t (γ_{t−1}/γ_s)(κ_s·z_t) y_t.
 ///
-/// *Retention.* A w_s only ever occurs as w_s/γ_s, so the s-th denominator gets −⟨dR_s, w_s⟩: what all its uses
-/// give, less what it was made of. The factor γ_{t−1} multiplies Δ_{t−1} κ_t inside w_t, and Δ_{t−1} z_t in the
-/// reads; by R's definition −η_t Δ_{t−1} κ_t = w_t + η_t (x_t + W_0 κ_t). γ_n multiplies Δ_n. With
-/// log γ_t = Σ_{i≤t} log α_i the terms ⟨dR_t, w_t⟩ telescope:
+/// *Step size.* Every term of w_t that is not another row's w carries η_t, and so does its row of L: with earlier
+/// rows fixed, η_t ∂w_t/∂η_t = w_t. Hence d log η_t = ⟨dR_t, w_t⟩, summed over layers and memories.
 ///
-///     d log α_i = ⟨dΔ_n, Δ_n⟩ − ⟨dR_i, w_i⟩ + Σ_{t>i} (⟨dread_t, Δ_{t−1} z_t⟩ − ⟨g_t, x_t + W_0 κ_t⟩)
+/// *Retention.* A w_s only ever occurs as w_s/γ_s, so this γ_s gets what all its uses give, less what w_s was made
+/// of: −⟨dR_s, w_s⟩. The factor γ_{t−1} multiplies Δ_{t−1} κ_t inside w_t, and Δ_{t−1} z_t in the reads; by R's
+/// definition −η_t Δ_{t−1} κ_t = w_t + η_t (x_t + W_0 κ_t). γ_n multiplies Δ_n. With log γ_t = Σ_{i≤t} log α_i the
+/// terms ⟨dR_t, w_t⟩ telescope:
+///
+///     d log α_i = ⟨dΔ_n, Δ_n⟩ − ⟨dR_i, w_i⟩ + Σ_{t>i} (⟨y_t, Δ_{t−1} z_t⟩ − ⟨g_t, x_t + W_0 κ_t⟩)
 ///
 /// So the n × n matrices of decays need no gradient of their own, and nothing is divided by an η or a γ.
 ///
@@ -53,11 +59,12 @@
 ///
 /// dW̄ counts for W_0 and for Δ̄.
 ///
-/// # What is kept
+/// # What is kept, what is left out
 ///
-/// Everything that comes from a product, the Δ at every chunk's start included; what comes from it element by
-/// element is computed again. The last span's writes of the four projection memories are read by nobody, and no
-/// gradient flows into the state before the first row: these steps are left out.
+/// Everything that comes from a product is kept, the Δ at every chunk's start included; what follows from it element
+/// by element is computed again. The last span's writes of the four projection memories are read by nobody, and no
+/// gradient flows into the state before the first row: these steps have no backward pass. Where that state is zero,
+/// products with it are left out; where no input wants a gradient, nothing is kept.
 struct FusedTitans<S: TensorScalar> {
     private let shape: FusedShape
     private let inputs: Inputs
@@ -97,7 +104,7 @@ struct FusedTitans<S: TensorScalar> {
         let variables = inputs.all + MemoryKind.allCases.flatMap { [parameters.w1[$0], parameters.w2[$0]] } + gates
         let keeps = variables.contains(where: \.wantsGradient)
         let layout = FusedRecords<S>.Layout(shape, keeps: keeps)
-        let kept = keeps ? Tensor<S>(uninitialized: [shape.groups, layout.total]) : nil
+        let kept = keeps ? Tensor<S>(uninitialized: [shape.groups, layout.kept]) : nil
         let reads = Tensor<S>(uninitialized: inputs.key.shape)
         let after = PerMemory { kind in
             MemoryWeights(
@@ -105,13 +112,13 @@ struct FusedTitans<S: TensorScalar> {
         }
         let scratchSize = FusedScratch<S>.size(shape)
         inParallel(shape.groups) { g in
-            withScratch(scratchSize + (keeps ? 0 : layout.total)) { scratch in
-                let base = kept.map { $0.pointer + g * layout.total } ?? scratch + scratchSize
-                let records = FusedRecords(base, shape, layout)
+            withScratch(scratchSize + layout.spare) { scratch in
+                let records = FusedRecords(
+                    kept: kept.map { $0.pointer + g * layout.kept }, spare: scratch + scratchSize, shape, layout)
                 for kind in MemoryKind.allCases {
                     copy(layers(of: delta[kind], g), to: records.state(kind, 0).delta)
                 }
-                group(g, scratch).forward(
+                group(g, scratch, records).forward(
                     pointers(inputs.all.map(\.value.pointer), g), records,
                     into: reads.pointer + g * shape.length * shape.width)
                 for kind in MemoryKind.allCases {
@@ -152,9 +159,11 @@ struct FusedTitans<S: TensorScalar> {
             inParallel(groups) { g in
                 withScratch(scratchSize + rowSize) { scratch in
                     var slab = Slab(scratch + scratchSize)
-                    group(g, scratch).backward(
-                        dy: dy.pointer + g * rows, pointers(inputs.all.map(\.value.pointer), g),
-                        FusedRecords(kept.pointer + g * layout.total, shape, layout), into: pointers(dz, g),
+                    let records = FusedRecords(
+                        kept: kept.pointer + g * layout.kept, spare: scratch, shape, layout)
+                    group(g, scratch, records).backward(
+                        dy: dy.pointer + g * rows, pointers(inputs.all.map(\.value.pointer), g), records,
+                        into: pointers(dz, g),
                         partial.group(g), rowGradients(&slab))
                 }
             }
@@ -181,10 +190,14 @@ struct FusedTitans<S: TensorScalar> {
         withExtendedLifetime(block) { body(block.pointer) }
     }
 
-    private func group(_ g: Int, _ scratch: UnsafeMutablePointer<S>) -> FusedGroup<S> {
+    private func group(_ g: Int, _ scratch: UnsafeMutablePointer<S>, _ records: FusedRecords<S>) -> FusedGroup<S> {
         let head = g % shape.heads
         var slab = Slab(scratch)
         let p = parameters
+        let isFresh = MemoryKind.allCases.allSatisfy { kind in
+            let delta = records.state(kind, 0).delta
+            return S.dot(shape.layer, delta.w1, delta.w1) == 0 && S.dot(shape.layer, delta.w2, delta.w2) == 0
+        }
         return FusedGroup(
             shape: shape,
             initial: PerMemory { kind in
@@ -197,7 +210,7 @@ struct FusedTitans<S: TensorScalar> {
                 retention: (
                     p.retentionReadout.value.pointer + head * shape.width, p.retentionBias.value.pointer + head
                 )),
-            scratch: FusedScratch(&slab, shape))
+            scratch: FusedScratch(&slab, shape), isFresh: isFresh)
     }
 
     private func layers(of weights: MemoryWeights<Tensor<S>>, _ index: Int) -> LayerPointers<S> {

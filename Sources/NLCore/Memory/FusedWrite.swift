@@ -12,33 +12,32 @@ extension FusedGroup {
 
     /// Both layers of a memory over one chunk; κ of W1 is in the scratch.
     func layers(
-        _ n: Int, _ chunk: ChunkRows<S>, _ record: WriteRecord<S>, _ delta: LayerPointers<S>, reads: Bool
+        _ n: Int, _ chunk: ChunkRows<S>, _ record: WriteRecord<S>, _ delta: LayerPointers<S>?, reads: Bool
     ) -> (FusedLayer<S>, FusedLayer<S>) {
         (
             FusedLayer(
-                n: n, outputs: shape.width, inputs: shape.hidden, reads: reads, keys: scratch.keys1, delta: delta.w1,
+                n: n, outputs: shape.width, inputs: shape.hidden, reads: reads, keys: scratch.keys1, delta: delta?.w1,
                 record: record.layer1),
             FusedLayer(
                 n: n, outputs: shape.hidden, inputs: shape.width, reads: reads,
-                keys: chunk.inputs + n * shape.width, delta: delta.w2, record: record.layer2)
+                keys: chunk.inputs + n * shape.width, delta: delta?.w2, record: record.layer2)
         )
     }
 
     /// Writes n rows into one memory and, where `y` is given, reads it before each: y_t = M_{t−1}(q_t).
     ///
     /// - Parameters:
-    ///   - initial: W_0.
-    ///   - state: Δ̄ before the chunk.
-    ///   - next: receives Δ after it, within the ball; may be `state`.
+    ///   - delta: Δ̄ before the chunk.
+    ///   - next: receives Δ after it, within the ball; another place than Δ̄'s.
     ///   - y: `[n, d]`.
     func write(
-        _ n: Int, _ chunk: ChunkRows<S>, _ initial: LayerPointers<S>, _ record: WriteRecord<S>,
-        from state: StateRecord<S>, to next: StateRecord<S>, reading y: UnsafeMutablePointer<S>? = nil
+        _ n: Int, _ chunk: ChunkRows<S>, _ kind: MemoryKind, _ record: WriteRecord<S>,
+        from delta: LayerPointers<S>?, to next: StateRecord<S>, reading y: UnsafeMutablePointer<S>? = nil
     ) {
         let (d, m) = (shape.width, shape.hidden)
-        let (layer1, layer2) = layers(n, chunk, record, state.delta, reads: y != nil)
-        setCurrent(initial, state.delta)
-        setErrors(n, chunk, record, blocks: y == nil ? 2 : 3)
+        let (layer1, layer2) = layers(n, chunk, record, delta, reads: y != nil)
+        let current = current(kind, delta)
+        setErrors(n, chunk, record, current, blocks: y == nil ? 2 : 3)
         solve(
             layer2, chunk, current: record.a + n * m, recalled: scratch.rows2, right: scratch.right2)
         if y != nil {
@@ -51,7 +50,7 @@ extension FusedGroup {
         solve(
             layer1, chunk, current: scratch.outer + n * d, recalled: scratch.rows1, right: scratch.right1)
         if let y {
-            S.timesTransposed(n, d, m, scratch.keys1 + n * m, scratch.current.w1, into: y)
+            S.timesTransposed(n, d, m, scratch.keys1 + n * m, current.w1, into: y)
             read(layer1, chunk, recalled: scratch.rows1 + n * d, y)
             S.axpy(n * d, 1, chunk.inputs + 2 * n * d, y)
         }
@@ -60,20 +59,22 @@ extension FusedGroup {
     }
 
     /// a, s, ℓ, e and the errors ℓe and δ of the whole chunk at W̄; κ = s/ℓ and W̄1 κ into the scratch.
-    private func setErrors(_ n: Int, _ chunk: ChunkRows<S>, _ record: WriteRecord<S>, blocks: Int) {
+    private func setErrors(
+        _ n: Int, _ chunk: ChunkRows<S>, _ record: WriteRecord<S>, _ current: LayerPointers<S>, blocks: Int
+    ) {
         let (d, m) = (shape.width, shape.hidden)
         let (values, keys) = (chunk.inputs, chunk.inputs + n * d)
         let (s, recalled) = (scratch.s + n * m, scratch.outer + n * d)  // of the keys
-        S.timesTransposed(blocks * n, m, d, chunk.inputs, scratch.current.w2, into: record.a)
+        S.timesTransposed(blocks * n, m, d, chunk.inputs, current.w2, into: record.a)
         S.silu(2 * n * m, record.a, scratch.s)
-        S.timesTransposed(2 * n, d, m, scratch.s, scratch.current.w1, into: scratch.outer)
+        S.timesTransposed(2 * n, d, m, scratch.s, current.w1, into: scratch.outer)
         // v̂ = l2(v + W̄1 silu(W̄2 v)), e = k + W̄1 s − v̂.
         S.add(n * d, values, scratch.outer, scratch.moment)
         S.unitRows(n, d, scratch.moment, record.target, record.targetScale)
         S.add(n * d, keys, recalled, record.e)
         S.axpy(n * d, -1, record.target, record.e)
         // δ = W̄1ᵀe ⊙ silu'(a).
-        S.times(n, m, d, record.e, scratch.current.w1, into: record.back)
+        S.times(n, m, d, record.e, current.w1, into: record.back)
         S.siluSlope(n * m, record.a + n * m, scratch.inner)
         S.multiplyElements(n * m, record.back, scratch.inner, record.layer2.error)
         for t in 0..<n {

@@ -3,26 +3,26 @@ extension FusedGroup {
     /// From the gradients of the reads and of Δ after the chunk to those of its rows, of W_0 and of Δ before it.
     ///
     /// - Parameters:
-    ///   - state: Δ̄ before the chunk, and `next` Δ after it.
+    ///   - delta: Δ̄ before the chunk, and `next` Δ after it.
     ///   - dy: the gradient of the reads, `[n, d]`.
     func writeBackward(
-        _ n: Int, _ chunk: ChunkRows<S>, _ initial: LayerPointers<S>, _ record: WriteRecord<S>,
-        from state: StateRecord<S>, to next: StateRecord<S>, _ gradients: MemoryGradients<S>,
+        _ n: Int, _ chunk: ChunkRows<S>, _ kind: MemoryKind, _ record: WriteRecord<S>,
+        from delta: LayerPointers<S>?, to next: StateRecord<S>, _ gradients: MemoryGradients<S>,
         into drows: RowGradients<S>, reading dy: UnsafePointer<S>? = nil
     ) {
         let (d, m) = (shape.width, shape.hidden)
-        let (layer1, layer2) = layers(n, chunk, record, state.delta, reads: dy != nil)
+        let (layer1, layer2) = layers(n, chunk, record, delta, reads: dy != nil)
         let blocks = dy == nil ? 2 : 3
         let dkeys2 = drows.inputs + n * d
-        setCurrent(initial, state.delta)
+        let current = current(kind, delta)
         setKeys(n, record, blocks: blocks)
         scratch.keys1Gradient.update(repeating: 0, count: layer1.rows * m)
-        if gradients.entersWithGradient, let delta = gradients.delta {
+        if gradients.entersWithGradient, let ddelta = gradients.delta {
             advanceBackward(
-                layer1, chunk, delta.w1, projected: next.delta.w1, length: next.length.w1, dw: scratch.right1,
+                layer1, chunk, ddelta.w1, projected: next.delta.w1, length: next.length.w1, dw: scratch.right1,
                 dkeys: scratch.keys1Gradient, drows)
             advanceBackward(
-                layer2, chunk, delta.w2, projected: next.delta.w2, length: next.length.w2, dw: scratch.right2,
+                layer2, chunk, ddelta.w2, projected: next.delta.w2, length: next.length.w2, dw: scratch.right2,
                 dkeys: dkeys2, drows)
         } else {
             scratch.right1.update(repeating: 0, count: n * d)
@@ -35,15 +35,15 @@ extension FusedGroup {
         if dy != nil {
             // Through W̄1 silu(a) of the reads, then silu: what reads W̄1 κ comes with e.
             let (dread, da) = (scratch.keys1Gradient + n * m, scratch.rows2 + n * m)
-            S.times(n, m, d, scratch.rows1 + n * d, scratch.current.w1, into: dread, adding: true)
+            S.times(n, m, d, scratch.rows1 + n * d, current.w1, into: dread, adding: true)
             da.update(repeating: 0, count: n * m)
             S.siluBackward(n * m, record.a + 2 * n * m, dread, da)
         }
         solveBackward(
             layer2, chunk, dw: scratch.right2, scratch.rows2, dkeys: dkeys2, ddelta: gradients.wantedDelta?.w2,
             sharesKeys: dy == nil, drows)
-        errorsBackward(n, chunk, record, blocks: blocks, gradients, into: drows)
-        inputsBackward(n, chunk, record, dy, gradients, into: drows)
+        errorsBackward(n, chunk, record, current, blocks: blocks, gradients, into: drows)
+        inputsBackward(n, chunk, current, dy, gradients, into: drows)
     }
 
     /// s of all rows and κ = s/ℓ of W1 from a and ℓ.
@@ -59,8 +59,8 @@ extension FusedGroup {
     /// Leaves in the scratch the gradients of a of values and keys (`inner`), and those of v + W̄1 silu(W̄2 v) and of
     /// W̄1 s (`outer`); begins dW̄1.
     private func errorsBackward(
-        _ n: Int, _ chunk: ChunkRows<S>, _ record: WriteRecord<S>, blocks: Int, _ gradients: MemoryGradients<S>,
-        into drows: RowGradients<S>
+        _ n: Int, _ chunk: ChunkRows<S>, _ record: WriteRecord<S>, _ current: LayerPointers<S>, blocks: Int,
+        _ gradients: MemoryGradients<S>, into drows: RowGradients<S>
     ) {
         let (d, m) = (shape.width, shape.hidden)
         let (g1, g2) = (scratch.rows1, scratch.rows2)
@@ -74,7 +74,7 @@ extension FusedGroup {
         S.multiplyElements(n * m, g2, record.back, dslope)
         S.siluSlopeBackward(n * m, a, dslope, da + n * m)
         S.scaleRows(n, d, record.length, g1, de)
-        S.timesTransposed(n, d, m, dback, scratch.current.w1, into: de, adding: true)
+        S.timesTransposed(n, d, m, dback, current.w1, into: de, adding: true)
         if gradients.wantsCurrent { S.transposedTimes(d, m, n, record.e, dback, into: scratch.currentGradient.w1) }
         let dtarget = scratch.moment
         S.scale(n * d, -1, de, dtarget)
@@ -84,7 +84,7 @@ extension FusedGroup {
         // κ = s/ℓ and u = −η ℓ e, with ℓ = ‖s‖ + ε; with the delta term, g is the gradient of W̄1 κ too.
         for t in 0..<n where shape.usesDelta { S.axpy(d, 1 / record.length[t], g1 + t * d, de + t * d) }
         let ds = scratch.innerGradient
-        S.times(2 * n, m, d, scratch.outer, scratch.current.w1, into: ds)
+        S.times(2 * n, m, d, scratch.outer, current.w1, into: ds)
         for t in 0..<n {
             let (dkey, key, g) = (scratch.keys1Gradient + t * m, scratch.keys1 + t * m, g1 + t * d)
             let length = record.length[t]
@@ -104,7 +104,7 @@ extension FusedGroup {
 
     /// Gradients of values, keys and queries, and dW̄, from the rows of all blocks at once.
     private func inputsBackward(
-        _ n: Int, _ chunk: ChunkRows<S>, _ record: WriteRecord<S>, _ dy: UnsafePointer<S>?,
+        _ n: Int, _ chunk: ChunkRows<S>, _ current: LayerPointers<S>, _ dy: UnsafePointer<S>?,
         _ gradients: MemoryGradients<S>, into drows: RowGradients<S>
     ) {
         let (d, m) = (shape.width, shape.hidden)
@@ -117,7 +117,7 @@ extension FusedGroup {
             (da + 2 * n * m).update(from: scratch.rows2 + n * m, count: n * m)
             (de + 2 * n * d).update(from: dy, count: n * d)
         }
-        S.times(rows, d, m, da, scratch.current.w2, into: drows.inputs, adding: true)
+        S.times(rows, d, m, da, current.w2, into: drows.inputs, adding: true)
         guard gradients.wantsCurrent else { return }
         S.transposedTimes(d, m, rows, de, scratch.s, into: scratch.currentGradient.w1, adding: true)
         S.transposedTimes(m, d, rows, da, chunk.inputs, into: scratch.currentGradient.w2)

@@ -111,15 +111,14 @@ struct SelfModifyingTitans<S: TensorScalar> {
             initial: initial.w1, delta: delta.w1, keys: hiddenKey,
             u: e.scalingRows(by: length).scalingRows(by: step), rows: rows)
         let radius = S(configuration.memoryRadius)
-        switch form {
-        case .chunked, .fused:
+        if form == .chunked {
             let w2 = inner.chunked(usesDelta: configuration.usesDelta)
             let w1 = outer.chunked(usesDelta: configuration.usesDelta)
             let reads = query.map { query in
                 query + w1.read(w2.read(query).silu())
             }
             return (reads, MemoryWeights(w1: w1.final.within(radius: radius), w2: w2.final.within(radius: radius)))
-        case .recurrent:
+        } else {
             let w2 = inner.recurrent(usesDelta: configuration.usesDelta)
             let w1 = outer.recurrent(usesDelta: configuration.usesDelta)
             let reads = query.map { query in

@@ -8,8 +8,8 @@ struct PretrainCommand: ParsableCommand {
         commandName: "pretrain",
         abstract: "Train a Hope model from text files.",
         discussion: """
-            The output directory becomes a model directory that `nlserver serve --model` reads, at every checkpoint.
-            Interrupted in any way, the same command goes on from the newest checkpoint, and ends with the same model
+            The output directory becomes a model directory that `nlserver serve --model` reads, at every checkpoint. \
+            Interrupted in any way, the same command goes on from the newest checkpoint, and ends with the same model \
             to the last bit. SIGINT and SIGTERM finish the step and write a checkpoint first.
 
               nlserver pretrain --data wiki-*.jsonl.xz --held-out valid.jsonl.xz --train-tokenizer 4096 \\
@@ -103,6 +103,7 @@ struct PretrainCommand: ParsableCommand {
                 tokenizerJSON: prepared.json),
             reporter: reporter, mustResume: resume)
         let isDone = try run.train(until: isStopped)
+        reporter.finish()
         reporter.note(
             isDone
                 ? "done: the model is in \(directory.path)"

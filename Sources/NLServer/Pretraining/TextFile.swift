@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// The bytes of a text file in order, decompressed on the way when its name ends in `.gz` or `.xz`.
 ///
@@ -46,16 +47,24 @@ struct TextFile {
         do {
             isWhole = try pump(output.fileHandleForReading, body)
         } catch {
-            process.terminate()
-            process.waitUntilExit()
+            abandon(process)
             throw error
         }
-        if !isWhole { process.terminate() }
+        if !isWhole { return abandon(process) }
         let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
-        if isWhole && process.terminationStatus != 0 {
+        if process.terminationStatus != 0 {
             throw PretrainingError("\(path): \(message.trimmingCharacters(in: .whitespacesAndNewlines))")
         }
+    }
+
+    /// Ends a process whose output is not wanted any more.
+    ///
+    /// It inherits the signal mask of the thread that started it, which on a dispatch thread blocks SIGTERM, and it may
+    /// be waiting for room in the pipe for ever: only SIGKILL is sure to reach it.
+    private func abandon(_ process: Process) {
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
     }
 
     /// Returns whether the end was reached.

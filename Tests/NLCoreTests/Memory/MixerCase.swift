@@ -6,6 +6,8 @@ struct MixerCase: Sendable, CustomStringConvertible {
     var batch: Int
     var length: Int
     var seed: UInt64
+    /// Whether the stream begins with Δ = 0.
+    var isFresh: Bool { seed % 3 == 0 }
 
     init(
         heads: Int, headWidth: Int, multiple: Int = 1, chunk: Int, projectionChunk: Int, batch: Int, length: Int,
@@ -40,7 +42,7 @@ struct MixerCase: Sendable, CustomStringConvertible {
         let c = configuration
         return """
             seed \(seed): B \(batch), T \(length), H \(c.heads), d \(c.headWidth), m \(c.memoryHiddenWidth), \
-            C \(c.chunkSize), C_p \(c.projectionChunkSize), radius \(c.memoryRadius), without \(c.ablations)
+            C \(c.chunkSize), C_p \(c.projectionChunkSize), radius \(c.memoryRadius), without \(c.ablations)\(isFresh ? ", fresh" : "")
             """
     }
 
@@ -77,7 +79,7 @@ struct MixerCase: Sendable, CustomStringConvertible {
         let u = variable("u", normal([batch, length, configuration.width], 1))
         var state = TitansState<S>(configuration, batch: batch)
         state.history = normal(state.history.shape, 1)
-        for kind in MemoryKind.allCases {
+        for kind in MemoryKind.allCases where !isFresh {
             state.delta[kind].w1 = normal(state.delta[kind].w1.shape, 0.1)
             state.delta[kind].w2 = normal(state.delta[kind].w2.shape, 0.1)
         }

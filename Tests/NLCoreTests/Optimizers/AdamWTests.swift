@@ -49,7 +49,8 @@ import Testing
             var optimizer = AdamW<Double>(settings(), for: parameters)
             // ε is not scaled with the gradient, so the two must be compared at a gradient comparable with it.
             optimizer.step(
-                parameters: parameters, gradients: gradients, learningRate: 0.1, gradientScale: scale, decays: { _ in false })
+                parameters: parameters, gradients: gradients, learningRate: 0.1, gradientScale: scale,
+                decays: { _ in false })
             return parameters["x"]?.elements ?? []
         }
         let small = [2e-8, -4e-8, 0]

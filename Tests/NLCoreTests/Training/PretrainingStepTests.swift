@@ -54,7 +54,9 @@ import Testing
         for _ in 0..<5 {
             let again = step(parameters, tokens: tokens, batch: 6)
             #expect(again.loss == first.loss)
-            for (name, gradient) in first.gradients.entries { #expect(again.gradients[name]?.elements == gradient.elements) }
+            for (name, gradient) in first.gradients.entries {
+                #expect(again.gradients[name]?.elements == gradient.elements)
+            }
         }
     }
 
@@ -69,7 +71,8 @@ import Testing
             let outcome = step(parameters, tokens: tokens, batch: 4)
             let clipping = try GradientClipping.factor(for: outcome.gradients, maximumNorm: 1)
             optimizer.step(
-                parameters: parameters, gradients: outcome.gradients, learningRate: 1e-2, gradientScale: clipping.factor)
+                parameters: parameters, gradients: outcome.gradients, learningRate: 1e-2, gradientScale: clipping.factor
+            )
         }
         let after = step(parameters, tokens: tokens, batch: 4).loss
         #expect(before > 2.5 && after < 0.5, "from \(before) to \(after)")

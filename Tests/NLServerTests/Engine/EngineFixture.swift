@@ -24,8 +24,8 @@ enum TestModel {
                 .init(name: "medium", hiddenMultiple: 2, chunkSize: 32, learningRate: 0.02),
                 .init(name: "slow", hiddenMultiple: 2, chunkSize: 64, learningRate: 0.02),
             ])
-        c.chunkSize = 4
-        c.projectionChunkSize = 8
+        c.chunkSize = 16
+        c.projectionChunkSize = 32
         return c
     }()
 
@@ -58,7 +58,9 @@ enum TestModel {
         configuration: HopeConfiguration = configuration, anchors: String? = anchors
     ) throws {
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        try JSONEncoder().encode(configuration).write(to: directory.appendingPathComponent("config.json"))
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys  // the same model, the same bytes
+        try encoder.encode(configuration).write(to: directory.appendingPathComponent("config.json"))
         var writer = SafetensorsWriter()
         for (name, tensor) in parameters.entries {
             try writer.add(name, shape: tensor.shape.axes, floats: tensor.elements)

@@ -6,7 +6,7 @@ import Testing
 @testable import NLServer
 
 /// A document goes in, and the levels that should know it do; nothing else moves.
-@Suite(.timeLimit(.minutes(1))) struct IngestionTests {
+@Suite(.serialized, .timeLimit(.minutes(1))) struct IngestionTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }
@@ -94,7 +94,7 @@ import Testing
             let home = try EngineHome()
             return try await home.run({
                 $0.rehearsalShare = rehearsalShare
-                $0.learnMaxPasses = 12
+                $0.learnMaxPasses = 8
             }) { engine async throws in
                 for fact in Facts.all.prefix(3) { try await engine.learn(fact) }
                 let space = try engine.space

@@ -65,7 +65,9 @@ import Testing
     }
 
     @Test func theCommandIsKeptWithoutFolders() {
-        let command = PretrainCommand.commandLine(["/opt/bin/nlserver", "pretrain", "--data", "/data/a b.txt", "../x.jsonl"])
+        let command = PretrainCommand.commandLine([
+            "/opt/bin/nlserver", "pretrain", "--data", "/data/a b.txt", "../x.jsonl",
+        ])
         #expect(command == "nlserver pretrain --data 'a b.txt' x.jsonl")
     }
 }

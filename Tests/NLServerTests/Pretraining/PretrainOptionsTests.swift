@@ -20,17 +20,20 @@ import Testing
 
     @Test(arguments: [
         ([], "--steps"), (["--steps", "2", "--tokens", "5"], "--steps"), (["--steps", "0"], "--steps"),
-        (["--steps", "2", "--tokenizer", "x"], "--tokenizer"), (["--steps", "2", "--learning-rate", "nan"], "--learning-rate"),
+        (["--steps", "2", "--tokenizer", "x"], "--tokenizer"),
+        (["--steps", "2", "--learning-rate", "nan"], "--learning-rate"),
         (["--steps", "2", "--clip", "0"], "--clip"), (["--steps", "2", "--batch-size", "0"], "--batch-size"),
         (["--steps", "2", "--min-learning-rate", "1"], "--min-learning-rate"),
-        (["--steps", "2", "--checkpoint-every", "often"], "--checkpoint-every"), (["--steps", "2", "--keep", "0"], "--keep"),
+        (["--steps", "2", "--checkpoint-every", "often"], "--checkpoint-every"),
+        (["--steps", "2", "--keep", "0"], "--keep"),
     ])
     func wrongOptionsAreNamed(more: [String], option: String) {
         #expect(message(base + more).contains(option))
     }
 
     @Test func tokensBecomeSteps() throws {
-        let command = try PretrainCommand.parse(base + ["--tokens", "4097", "--batch-size", "4", "--sequence-length", "512"])
+        let command = try PretrainCommand.parse(
+            base + ["--tokens", "4097", "--batch-size", "4", "--sequence-length", "512"])
         let model = HopeConfiguration(vocabularySize: 300, width: 8, layers: 1, heads: 1, levels: [])
         let settings = command.training.settings(model: model, tokenizer: "t", data: "d")
         #expect(settings.schedule.totalSteps == 3 && settings.tokensPerStep == 2048)

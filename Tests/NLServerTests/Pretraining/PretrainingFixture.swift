@@ -29,7 +29,9 @@ final class TemporaryFolder {
 enum PretrainingFixture {
     /// Sentences in a seeded order, one document a line.
     static func jsonLines(_ documents: Int) -> String {
-        let words = ["the", "old", "river", "runs", "past", "a", "mill", "and", "under", "stone", "bridges", "to", "sea"]
+        let words = [
+            "the", "old", "river", "runs", "past", "a", "mill", "and", "under", "stone", "bridges", "to", "sea",
+        ]
         var random = SeededRandom(seed: 11)
         return (0..<documents).map { _ in
             let text = (0..<(3 + random.nextIndex(below: 30))).map { _ in words[random.nextIndex(below: words.count)] }

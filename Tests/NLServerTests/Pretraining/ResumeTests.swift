@@ -113,7 +113,8 @@ import Testing
     @Test func numbersThatStayWrongEndTheRun() throws {
         let output = folder.path("run")
         let arguments = PretrainingFixture.arguments(
-            data: data, output: output, steps: 100, ["--learning-rate", "1e30", "--warmup", "0", "--checkpoint-every", "1000"])
+            data: data, output: output, steps: 100,
+            ["--learning-rate", "1e30", "--warmup", "0", "--checkpoint-every", "1000"])
         let error = #expect(throws: PretrainingError.self) { try PretrainingFixture.run(arguments) }
         #expect(error?.description.contains("10 steps in a row") == true)
     }

@@ -11,7 +11,7 @@ import Testing
 
     @Test func greedyTextIsTheTapesLikeliest() async throws {
         let prompt = randomTokens(21, seed: 1)
-        let answer = try await home.run { engine in
+        let answer = try await home.run { engine async throws in
             try await engine.answer(.test(.tokens(prompt), maxTokens: 24) { $0.sampling.temperature = 0 })
         }
         #expect(answer.tokens.count == 24)
@@ -25,7 +25,7 @@ import Testing
     }
 
     @Test func aSeedGivesOneTextAndNoSeedIsTold() async throws {
-        try await home.run { engine in
+        try await home.run { engine async throws in
             let request = GenerationRequest.test(.text("The river ran"), maxTokens: 16, seed: 3)
             let first = try await engine.answer(request)
             #expect(try await engine.answer(request) == first)
@@ -42,7 +42,7 @@ import Testing
 
     @Test(arguments: [0, 3]) func probabilitiesAreThoseOfTheTape(alternatives: Int) async throws {
         let prompt = randomTokens(19, seed: 2)
-        let answer = try await home.run { engine in
+        let answer = try await home.run { engine async throws in
             try await engine.answer(
                 .test(.tokens(prompt), maxTokens: 5) {
                     $0.echo = true
@@ -65,7 +65,7 @@ import Testing
 
     @Test func theEchoSpellsTheInput() async throws {
         let text = "Caf\u{E9} \u{1F680} and the \u{65E5}\u{672C} ships."
-        let answers = try await home.run { engine in
+        let answers = try await home.run { engine async throws in
             let plain = try await engine.answer(.test(.text(text), maxTokens: 2) { $0.echo = true })
             let sent = try await engine.answer(
                 .test(.tokens([0] + randomTokens(5, seed: 3)), maxTokens: 0) {
@@ -90,7 +90,7 @@ import Testing
     }
 
     @Test func aStopStringEndsTheAnswerBeforeIt() async throws {
-        try await home.run { engine in
+        try await home.run { engine async throws in
             let whole = try await engine.answer(.test(.text("Once"), maxTokens: 40))
             // Something from the middle of what it says anyway, so it must be met.
             let scalars = whole.text.unicodeScalars
@@ -105,23 +105,14 @@ import Testing
     }
 
     @Test func endOfTextEndsUnlessIgnored() async throws {
-        // A model whose likeliest token is always EOS: the head is the embedding.
-        var parameters = TestModel.parameters()
-        let width = TestModel.configuration.width
-        parameters["embedding"] = parameters["embedding"].map { embedding in
-            var rows = embedding.elements
-            for column in 0..<width { rows[2 * width + column] = rows[width + column] }  // token 2 as EOS: a tie
-            return Tensor(rows, shape: embedding.shape)
-        }
-        try TestModel.write(to: home.model, parameters: parameters)
-        try await home.run { engine in
+        try await home.run { engine async throws in
             var request = GenerationRequest.test(.tokens([5]), maxTokens: 60)
             request.sampling.temperature = 2
             request.ignoresEndOfText = true
             var seed: UInt64 = 0
             var ignoring = try await engine.answer(request)
-            // Seeds until EOS is drawn: one in 458 tokens is.
-            while !ignoring.tokens.dropLast().contains(1) {
+            // Seeds until EOS is drawn: about one in 458 tokens is.
+            while !ignoring.tokens.dropLast().contains(1) && seed < 500 {
                 seed += 1
                 request.sampling.seed = seed
                 ignoring = try await engine.answer(request)
@@ -137,7 +128,7 @@ import Testing
     }
 
     @Test func whatIsWrongIsRefusedBeforeAnything() async throws {
-        try await home.run { engine in
+        try await home.run { engine async throws in
             await #expect(throws: EngineError.notFound(.space, id: "nowhere")) {
                 try await engine.answer(.test(.text("x")) { $0.space = "nowhere" })
             }
@@ -163,8 +154,8 @@ import Testing
     }
 
     @Test func readOnlyServesButKeepsNothing() async throws {
-        try await home.run { try await $0.makeSession("s") }
-        try await home.run({ $0.isReadOnly = true }) { engine in
+        _ = try await home.run { try await $0.makeSession("s") }
+        try await home.run({ $0.isReadOnly = true }) { engine async throws in
             #expect(try await engine.answer(.test(.text("Once"))).tokens.count == 8)
             await #expect(throws: EngineError.readOnly(action: "continue a session")) {
                 try await engine.answer(.test(.text("Once"), session: "s"))
@@ -179,7 +170,7 @@ import Testing
     }
 
     @Test func learningIntoTheSpaceIsAJob() async throws {
-        try await home.run { engine in
+        try await home.run { engine async throws in
             let answer = try await engine.answer(.test(.text(Facts.all[0]), learn: .space))
             let job = try await engine.end(of: try #require(answer.start.job))
             #expect(job.status == .learned)

@@ -156,19 +156,20 @@ final class LearningJournal: Sendable {
     /// Asks the learner to end a job, and waits a moment for it.
     private func cancelRunning(_ id: String) async throws -> JobRecord {
         let stream = try await follow(id)
-        if signals.cancel(job: id) {
-            let deadline = Task {
-                try await Task.sleep(for: .seconds(5))
-                stream.interrupt(throwing: CancellationError())
-            }
-            do {
-                for try await _ in stream {}
-            } catch {
-                // The window is a long one: the job is still running, and the answer says so.
-            }
-            deadline.cancel()
+        signals.cancel(job: id)
+        let deadline = Task {
+            try await Task.sleep(for: .seconds(5))
+            stream.interrupt(throwing: CancellationError())
         }
-        return try await job(id)
+        do {
+            for try await _ in stream {}
+        } catch {
+            // The window is a long one: the job is still running, and the answer says so.
+        }
+        deadline.cancel()
+        let job = try await job(id)
+        if job.status.isFinal { signals.forgetCancelling(id) }
+        return job
     }
 
     /// See ``ModelEngine/job(_:)``.

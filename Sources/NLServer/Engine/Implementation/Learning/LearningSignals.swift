@@ -6,7 +6,11 @@ final class LearningSignals: Sendable {
         var queued = 0
         /// Consolidations that wait, by space: one each.
         var consolidations: [String: String] = [:]
-        var running: (job: String, isCancelled: Bool, lastStep: ContinuousClock.Instant)?
+        var running: (job: String, lastStep: ContinuousClock.Instant)?
+        /// Jobs to be ended; asked for when their rows said `running`, which may be before the learner says so here.
+        var cancelled: Set<String> = []
+
+        var isCancelled: Bool { running.map { cancelled.contains($0.job) } ?? false }
         var standings: [String: ConsolidationSchedule.Standing] = [:]
     }
 
@@ -28,14 +32,11 @@ final class LearningSignals: Sendable {
     /// Ends the learner at its next window.
     func stop() { state.update { $0.isStopping = true } }
 
-    /// Ends a job at its next window, if it is the one that runs; says whether it is.
-    func cancel(job id: String) -> Bool {
-        state.update { state in
-            guard state.running?.job == id else { return false }
-            state.running?.isCancelled = true
-            return true
-        }
-    }
+    /// Ends a running job at its next window.
+    func cancel(job id: String) { state.update { _ = $0.cancelled.insert(id) } }
+
+    /// The job has ended, whether because of that or not.
+    func forgetCancelling(_ id: String) { state.withLock { _ = $0.cancelled.remove(id) } }
 
     /// Jobs waiting, and jobs running.
     var counts: (queued: Int, running: Int) { state.withLock { ($0.queued, $0.running == nil ? 0 : 1) } }
@@ -67,12 +68,17 @@ final class LearningSignals: Sendable {
     func began(_ job: String) {
         state.withLock {
             $0.queued = max($0.queued - 1, 0)
-            $0.running = (job, false, .now)
+            $0.running = (job, .now)
         }
     }
 
     /// The learner has let go of its job.
-    func ended() { state.withLock { $0.running = nil } }
+    func ended() {
+        state.withLock { state in
+            if let job = state.running?.job { state.cancelled.remove(job) }
+            state.running = nil
+        }
+    }
 
     var isStopping: Bool { state.withLock { $0.isStopping } }
 
@@ -81,7 +87,7 @@ final class LearningSignals: Sendable {
         let interruption: LearningInterruption? = state.withLock { state in
             state.running?.lastStep = .now
             if state.isStopping { return .stopped }
-            return state.running?.isCancelled == true ? .cancelled : nil
+            return state.isCancelled ? .cancelled : nil
         }
         if let interruption { throw interruption }
     }
@@ -94,7 +100,7 @@ final class LearningSignals: Sendable {
 
     /// Sleeps, but not through being stopped or cancelled.
     func pause(for duration: Duration) throws(LearningInterruption) {
-        state.wait(until: .now + duration) { $0.isStopping || $0.running?.isCancelled == true }
+        state.wait(until: .now + duration) { $0.isStopping || $0.isCancelled }
         try checkpoint()
     }
 }

@@ -1,0 +1,79 @@
+import ArgumentParser
+import NLCore
+
+/// One repetition writes C_p tokens in every stream, greedily and as one batch, so that open chunks of every length
+/// are met; the streams have read a prompt of C_p tokens before.
+struct Decode: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Writing token by token, for several numbers of streams.")
+
+    @OptionGroup var options: WorkbenchOptions
+    @Option(parsing: .upToNextOption, help: "Numbers of streams that are advanced together.")
+    var streams = [1, 8, 16]
+    @Flag(help: "Give every stream a fast level of its own that has learned.")
+    var fastDelta = false
+
+    func validate() throws {
+        guard !streams.isEmpty, streams.allSatisfy({ $0 >= 1 }) else {
+            throw ValidationError("--streams takes numbers from 1")
+        }
+    }
+
+    func run() throws {
+        var bench = try Workbench(options)
+        let weights = try HopeWeights(bench.configuration, bench.parameters)
+        let count = bench.configuration.projectionChunkSize
+        var speeds: [Speed] = []
+        for number in streams {
+            var readers = try (0..<number).map { _ in
+                StreamInput(
+                    state: StreamState<Float>(bench.configuration), tokens: bench.tokens(count), fast: try fast(bench))
+            }
+            try advance(&readers, weights)
+            let start = readers
+            speeds.append(
+                try bench.measure(
+                    "decode, \(number) stream\(number > 1 ? "s" : "")\(fastDelta ? " with a fast level" : "")",
+                    tokens: number * count, prepare: { start },
+                    run: { inputs in for _ in 0..<count { try advance(&inputs, weights) } }))
+        }
+        try bench.report("decode", speeds, facts: stateSize(try streamBeforeBoundary(bench, weights), bench))
+    }
+
+    /// Reads each stream's tokens; what it draws greedily is what it reads next.
+    private func advance(_ inputs: inout [StreamInput<Float>], _ weights: HopeWeights<Float>) throws {
+        let logits = try StreamingHope.advance(&inputs, weights: weights)
+        // As the daemon draws; it throws where a logit is not finite.
+        var sampler = Sampler(seed: 0)
+        for (index, own) in logits.enumerated() { inputs[index].tokens = [try sampler.sample(own, .greedy).token] }
+    }
+
+    /// A Δθ of the fast level's size; small, so that the streams stay in a range that a session's would be in.
+    private func fast(_ bench: Workbench) throws -> FastWeights<Float>? {
+        guard fastDelta, let level = try LevelDefinition.levels(of: bench.configuration).first else { return nil }
+        var delta = ParameterSet<Float>()
+        for tensor in level.tensors { delta[tensor.name] = Tensor(repeating: 1e-4, shape: tensor.shape) }
+        return try FastWeights(bench.configuration, delta)
+    }
+
+    /// A stream one token before a multiple of C_p, where its state is largest.
+    private func streamBeforeBoundary(_ bench: Workbench, _ weights: HopeWeights<Float>) throws -> StreamState<Float> {
+        var bench = bench
+        let prompt = bench.tokens(2 * bench.configuration.projectionChunkSize - 1)
+        var inputs = [StreamInput(state: StreamState<Float>(bench.configuration), tokens: prompt)]
+        _ = try StreamingHope.advance(&inputs, weights: weights)
+        return inputs[0].state
+    }
+
+    private func stateSize(_ state: StreamState<Float>, _ bench: Workbench) -> [Fact] {
+        let encoded = state.encoded()
+        let numbers = encoded.tensors.reduce(0) { $0 + $1.values.count }
+        return [
+            Fact(
+                name: "a stream's state, stored", value: Double(4 * (numbers + encoded.openTokens.count)),
+                unit: "bytes"),
+            Fact(
+                name: "a stream's state, at most",
+                value: Double(4 * StreamState<Float>.largestElementCount(bench.configuration)), unit: "bytes"),
+        ]
+    }
+}
