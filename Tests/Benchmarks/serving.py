@@ -179,11 +179,15 @@ def commits(daemon, count=5):
     inherited.
     """
     found = [learn(daemon, f"Lot {number} was sold in the morning.", f"lot {number}") for number in range(count + 1)]
-    waits = [f["from_last_window_ms"] for f in found[1:] if f["from_last_window_ms"] is not None]
-    sizes = {level["name"]: level["bytes"] for level in daemon.levels() if level["owner"] == "space"}
-    return {"generations": len(waits), "level_bytes": sizes,
-            "database_bytes": metric(daemon, "nlserver_database_bytes"), "milliseconds": {"median": statistics.median(waits), "minimum": min(waits), "maximum": max(waits)}
-            if waits else None}
+    waits = [f["from_last_window_ms"] for f in found[1:] if f.get("from_last_window_ms") is not None]
+    if not waits:
+        raise SystemExit("no job told its progress before it ended, so no generation could be timed")
+    return {
+        "generations": len(waits),
+        "milliseconds": {"median": statistics.median(waits), "minimum": min(waits), "maximum": max(waits)},
+        "level_bytes": {level["name"]: level["bytes"] for level in daemon.levels() if level["owner"] == "space"},
+        "database_bytes": metric(daemon, "nlserver_database_bytes"),
+    }
 
 
 def metric(daemon, name):

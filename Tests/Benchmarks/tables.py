@@ -17,8 +17,10 @@ def engine(compared):
     first = compared["rounds"][0]
     head = next(iter(first["ours"].values()))
     theirs = first.get("reference")
-    about = (f"Reference: torch {theirs['torch']}, {theirs['precision']}, {theirs['mode']}, {theirs['threads']} threads."
-             if theirs else "No reference was run.")
+    about = "No reference was run."
+    if theirs:
+        about = (f"Reference: torch {theirs['torch']}, {theirs['precision']}, {theirs['mode']}, "
+                 f"{theirs['threads']} threads.")
     rows = []
     for row in compared["summary"]:
         mine = spread(row["ours"])
@@ -59,7 +61,7 @@ def daemon(found):
         who = f"{figures['clients']} client{'s' if figures['clients'] > 1 else ''}"
         rows.append([f"decode, {who}", f"{figures['tokens_per_second']:,.0f} tokens/s"])
         rows.append([f"between tokens, {who}, nothing learned meanwhile", gaps(figures)])
-        rows.append([f"of one processor, taken by the benchmark's own {who}", f"{figures['client_processor_share']:.0%}"])
+        rows.append([f"share of one processor that the {who} took", f"{figures['client_processor_share']:.0%}"])
     while_learning = found["while_learning"]
     if "between_tokens_ms" in while_learning:
         rate = while_learning["tokens_per_second"]
@@ -68,8 +70,7 @@ def daemon(found):
     rows += [[f"ingestion, document {number}", ingestion(one)] for number, one in enumerate(found["ingestion"], 1)]
     rows.append(["ingestion while one client decodes", ingestion(while_learning["learning"])])
     commits = found["commits"]
-    if commits["milliseconds"]:
-        rows.append(["generation: last window to published", f"{spread(commits['milliseconds'], 1)} ms"])
+    rows.append(["generation: last window to published", f"{spread(commits['milliseconds'], 1)} ms"])
     sizes = ", ".join(f"{name} {size / MIB:,.2f}" for name, size in commits["level_bytes"].items())
     rows.append(["generation: a level's size", f"{sizes} MiB"])
     rows.append(["database after the short documents", f"{commits['database_bytes'] / MIB:,.1f} MiB"])

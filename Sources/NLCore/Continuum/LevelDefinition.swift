@@ -133,6 +133,9 @@ public struct LevelOptimizer: Sendable, Hashable {
     public var beta1 = 0.9
     /// Decay of the second moment.
     public var beta2 = 0.99
+    /// Added to the root of the second moment, in the gradient's own unit (nats a token): parameters whose gradients
+    /// are small beside it stay where they are, so that what is learned does not spill over everything.
+    public var epsilon = 1e-8
     /// Decay of Δθ towards 0, that is, towards the base.
     public var weightDecay = 0.0
     /// Longest G/n that is followed; a longer one is shortened to it.

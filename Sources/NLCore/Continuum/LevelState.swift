@@ -172,7 +172,7 @@ public struct LevelState: Sendable {
                 own.count,
                 AdamWStep(
                     learningRate: Float(rate), beta1: Float(optimizer.beta1), beta2: Float(optimizer.beta2),
-                    epsilon: 1e-8, weightDecay: Float(optimizer.weightDecay),
+                    epsilon: Float(optimizer.epsilon), weightDecay: Float(optimizer.weightDecay),
                     correction1: Float(1 - power(optimizer.beta1, step)),
                     correction2: Float(1 - power(optimizer.beta2, step)), gradientScale: Float(gradientScale)),
                 gradient.pointer, own.pointer, first.pointer, second.pointer)

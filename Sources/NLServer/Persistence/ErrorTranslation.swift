@@ -7,12 +7,14 @@ extension EngineError {
         switch error {
         case .notFound(let row): self = Self.missing(row, error)
         case .conflict(let row, _): self = Self.contradiction(row, error)
-        case .invalid(let row, let reason): self = .invalid(parameter: Self.parameter(row), message: "\(row): \(reason).")
+        case .invalid(let row, let reason):
+            self = .invalid(parameter: Self.parameter(row), message: "\(row): \(reason).")
         case .diskFull: self = .storage(.diskFull, message: error.sentence)
         case .readOnly, .cannotOpen: self = .storage(.notWritable, message: error.sentence)
         case .damaged: self = .storage(.damaged, message: error.sentence)
         case .closed: self = .unavailable(reason: "the daemon is shutting down", retryAfter: .seconds(5))
-        case .otherModel, .newerSchema, .notAMemoryDatabase, .alreadyOpen, .settingRefused, .busy, .inputOutput, .failed:
+        case .otherModel, .newerSchema, .notAMemoryDatabase, .alreadyOpen, .settingRefused, .busy, .inputOutput,
+            .failed:
             self = .storage(.other, message: error.sentence)
         }
     }
@@ -76,11 +78,13 @@ extension JobFailure {
     init(_ error: any Error) {
         switch error {
         case let error as NumericsError:
-            switch error {
-            case .nonFiniteLoss: self.init(code: "non_finite_loss", message: Self.sentence(error.description))
-            case .nonFiniteGradient: self.init(code: "non_finite_gradient", message: Self.sentence(error.description))
-            case .nonFiniteParameters: self.init(code: "non_finite_parameters", message: Self.sentence(error.description))
-            }
+            let code =
+                switch error {
+                case .nonFiniteLoss: "non_finite_loss"
+                case .nonFiniteGradient: "non_finite_gradient"
+                case .nonFiniteParameters: "non_finite_parameters"
+                }
+            self.init(code: code, message: Self.sentence(error.description))
         case StoreError.diskFull: self.init(code: "disk_full", message: Self.sentence("\(error)"))
         case StoreError.damaged: self.init(code: "damaged", message: Self.sentence("\(error)"))
         case StoreError.notFound: self.init(code: "not_found", message: Self.sentence("\(error)"))

@@ -130,22 +130,6 @@ import Testing
             #expect(record.trigger == .idle)
         }
     }
-
-    @Test func enoughDocumentsAreReasonEnough() async throws {
-        try await home.run({ $0.consolidateFill = 2 }) { engine async throws in
-            try await engine.learn(Facts.all[0])
-            let report = try await engine.levels(space: "default", session: nil)
-            #expect(
-                report.levels.first { $0.name == "slow" }?.nextDue == "at consolidation, after 1 more document")
-            try await engine.learn(Facts.all[1])
-            try await eventually {
-                try await engine.consolidations(space: "default", page: PageRequest()).items.first?.verdict != nil
-            }
-            let record = try #require(
-                try await engine.consolidations(space: "default", page: PageRequest()).items.first)
-            #expect(record.trigger == .mediumFull)
-        }
-    }
 }
 
 /// When a consolidation is due, as a function of what is known.
@@ -154,6 +138,14 @@ import Testing
 
     private func standing(unconsolidated: Int, untried: Int) -> ConsolidationSchedule.Standing {
         .init(unconsolidated: unconsolidated, untried: untried, lastTry: start, lastLearned: start + .seconds(10))
+    }
+
+    @Test func aConfigurationThatAsksForNoneGetsNone() {
+        var configuration = EngineConfiguration(modelPath: "", databasePath: "")
+        let many = standing(unconsolidated: 1_000, untried: 1_000)
+        #expect(ConsolidationSchedule(configuration).next(many, lastRequest: start) == nil)
+        configuration.consolidateIdle = .seconds(300)
+        #expect(ConsolidationSchedule(configuration).next(many, lastRequest: start)?.trigger == .mediumFull)
     }
 
     @Test func nothingLearnedNothingDue() {
@@ -178,6 +170,8 @@ import Testing
     @Test func aRejectedAttemptIsNotRepeatedAtOnce() {
         let rejected = standing(unconsolidated: 3, untried: 0)
         #expect(ConsolidationSchedule(idle: .seconds(1), fill: 1).next(rejected, lastRequest: start) == nil)
+        let oneMore = standing(unconsolidated: 4, untried: 1)
+        #expect(ConsolidationSchedule(fill: 3).next(oneMore, lastRequest: start) == nil)
         #expect(ConsolidationSchedule(every: .seconds(1)).next(rejected, lastRequest: start)?.trigger == .schedule)
     }
 }

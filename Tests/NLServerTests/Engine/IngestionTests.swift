@@ -145,7 +145,9 @@ import Testing
     @Test func nothingIsThereBeforeStartAndAfterShutdown() async throws {
         let engine = home.engine()
         #expect(engine.health().phase == .starting)
-        await #expect(throws: EngineError.self) { try await engine.jobs(space: "default", status: nil, page: PageRequest()) }
+        await #expect(throws: EngineError.self) {
+            try await engine.jobs(space: "default", status: nil, page: PageRequest())
+        }
         try await engine.start()
         await engine.shutdown()
         #expect(engine.health().phase == .stopped)

@@ -91,7 +91,7 @@ import Testing
             }
         }
         try await home.run { engine async throws in
-            #expect(engine.health().notices.contains { $0.contains("start") && $0.contains("again") })
+            #expect(engine.health().notices.contains { $0.contains("started again") })
             let job = try #require(
                 try await engine.jobs(space: "default", status: nil, page: PageRequest(limit: 1)).items.first)
             #expect(job.documentID == "long")

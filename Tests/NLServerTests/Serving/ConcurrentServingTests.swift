@@ -77,7 +77,8 @@ import Testing
             #expect(try engine.bits(of: "s") == before)
             // By letting go of the stream: at once, when it has read, after some tokens.
             for count in 0..<4 {
-                var events: EventStream<GenerationEvent>.Iterator? = try await engine.generate(request).makeAsyncIterator()
+                var events: EventStream<GenerationEvent>.Iterator?
+                events = try await engine.generate(request).makeAsyncIterator()
                 for _ in 0..<count { _ = try await events?.next() }
                 events = nil
                 try await engine.expectIdle()

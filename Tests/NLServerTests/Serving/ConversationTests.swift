@@ -52,14 +52,19 @@ import Testing
     @Test func aSessionReadsOnlyWhatIsNew() async throws {
         let home = try EngineHome()
         try await home.run { engine async throws in
+            // An answer that is whole characters: another's text is not what was read, and is not recognised.
+            var seed: UInt64 = 1
+            while try await engine.answer(.test(.messages([user]), maxTokens: 6, seed: seed)).text.contains("\u{FFFD}") {
+                seed += 1
+            }
             try await engine.makeSession("s")
-            let first = try await engine.answer(.test(.messages([user]), session: "s", maxTokens: 6))
+            let first = try await engine.answer(.test(.messages([user]), session: "s", maxTokens: 6, seed: seed))
             let read = try engine.transcript(of: "s").count
             #expect(first.start.reusedTokenCount == 0 && read == first.start.promptTokenCount + 6)
-            let whole = [user, ChatMessage(role: .assistant, content: first.text), ChatMessage(role: .user, content: "?")]
+            let whole = [
+                user, ChatMessage(role: .assistant, content: first.text), ChatMessage(role: .user, content: "?"),
+            ]
             let second = try await engine.answer(.test(.messages(whole), session: "s", maxTokens: 0))
-            // Where the answer ends within a character its text is not what was read, and nothing can be recognised.
-            guard !first.text.contains("\u{FFFD}") else { return }
             #expect(second.start.reusedTokenCount == read)
             #expect(second.summary.usage.reusedTokens == read)
             let all = try engine.transcript(of: "s")

@@ -135,6 +135,7 @@ import Testing
             let gaps = zip(steps.dropFirst(), steps).map { $0 - $1 }
             // Five tasks, two a step: every task is among three steps in a row, that is, six turns.
             #expect((gaps.max() ?? 0) <= 6, "\(gaps)")
+            #expect((steps.first ?? 0) <= 6)
         }
         scheduler.stop()
     }

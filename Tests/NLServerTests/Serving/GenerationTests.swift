@@ -96,7 +96,8 @@ import Testing
             let scalars = whole.text.unicodeScalars
             let stop = String(String.UnicodeScalarView(scalars.dropFirst(scalars.count / 2).prefix(3)))
             let before = try #require(whole.text.firstRange(of: stop)).lowerBound
-            let stopped = try await engine.answer(.test(.text("Once"), maxTokens: 40) { $0.stop = ["never said", stop] })
+            let stopped = try await engine.answer(
+                .test(.text("Once"), maxTokens: 40) { $0.stop = ["never said", stop] })
             #expect(stopped.text == String(whole.text[..<before]))
             #expect(stopped.summary.reason == .stop)
             #expect(stopped.tokens == Array(whole.tokens.prefix(stopped.tokens.count)))
@@ -136,7 +137,9 @@ import Testing
                 try await engine.answer(.test(.text("x"), session: "nobody"))
             }
             for id in [-1, 458] {
-                let error = await #expect(throws: EngineError.self) { try await engine.answer(.test(.tokens([5, id]))) }
+                let error = await #expect(throws: EngineError.self) {
+                    try await engine.answer(.test(.tokens([5, id])))
+                }
                 guard case .invalid(parameter: "prompt", _) = error else {
                     Issue.record("\(String(describing: error))")
                     return
@@ -163,8 +166,15 @@ import Testing
             await #expect(throws: EngineError.readOnly(action: "learn into the space")) {
                 try await engine.answer(.test(.text("Once"), learn: .space))
             }
-            await #expect(throws: EngineError.readOnly(action: "create a session")) { try await engine.makeSession("t") }
-            await #expect(throws: EngineError.readOnly(action: "delete a session")) { try await engine.deleteSession("s") }
+            await #expect(throws: EngineError.readOnly(action: "create a session")) {
+                try await engine.makeSession("t")
+            }
+            await #expect(throws: EngineError.readOnly(action: "fork a session")) {
+                try await engine.forkSession("s", as: nil)
+            }
+            await #expect(throws: EngineError.readOnly(action: "delete a session")) {
+                try await engine.deleteSession("s")
+            }
             try await engine.expectIdle()
         }
     }

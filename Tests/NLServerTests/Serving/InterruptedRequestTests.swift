@@ -11,7 +11,9 @@ import Testing
     init() throws { home = try EngineHome() }
 
     private static let first = GenerationRequest.test(.tokens(randomTokens(21, seed: 81)), session: "s", seed: 1)
-    private static let second = GenerationRequest.test(.tokens(randomTokens(44, seed: 82)), session: "s", maxTokens: 30)
+    /// Longer than its buffer: it can't end before it has been read so far.
+    private static let second = GenerationRequest.test(
+        .tokens(randomTokens(44, seed: 82)), session: "s", maxTokens: 100)
 
     /// Runs until `count` events of the second request have come, then dies.
     private static func dieAfter(_ count: Int, in path: String) async throws {
@@ -45,11 +47,11 @@ import Testing
     @Test func anAnswerThatWasSeenWholeIsKept() async throws {
         let path = home.path
         await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String] in
-            // 1 start, 30 tokens, 1 end.
-            try await Self.dieAfter(32, in: path)
+            // 1 start, 100 tokens, 1 end.
+            try await Self.dieAfter(102, in: path)
         }
         try await home.run { engine async throws in
-            #expect(try await engine.session("s").tokenCount == 30 + 74)
+            #expect(try await engine.session("s").tokenCount == 30 + 144)
         }
     }
 }

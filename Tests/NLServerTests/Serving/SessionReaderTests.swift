@@ -31,8 +31,10 @@ import Testing
         try advance(&reader, [5], sent: true)
         let own = reader.content.stream.layers.map { ObjectIdentifier($0.open) }
         #expect(own != shared.stream.layers.map { ObjectIdentifier($0.open) }, "what others hold is not written")
-        for _ in 0..<20 { try advance(&reader, [6], sent: false) }
-        #expect(reader.content.stream.layers.map { ObjectIdentifier($0.open) } == own)
+        for _ in 0..<20 {
+            try advance(&reader, [6], sent: false)
+            #expect(reader.content.stream.layers.map { ObjectIdentifier($0.open) } == own)
+        }
         #expect(reader.content.stream.position == 21 && shared.stream.position == 0)
     }
 

@@ -11,8 +11,8 @@ extension HopeEngine {
         logger.info(
             "model loaded",
             metadata: [
-                "model": "\(model.id)", "parameters": "\(model.base.parameterCount)", "anchors": "\(model.anchors.gate.count)",
-                "fingerprint": "\(model.fingerprint)",
+                "model": "\(model.id)", "parameters": "\(model.base.parameterCount)",
+                "anchors": "\(model.anchors.gate.count)", "fingerprint": "\(model.fingerprint)",
             ])
         let (store, report) = try open(configuration.databasePath, for: model)
         do {
@@ -90,7 +90,8 @@ extension HopeEngine {
         for space in report.spaces {
             for damaged in space.damaged {
                 let used = space.generation.map { "generation \($0)" } ?? "the model file"
-                let fact = "generation \(damaged.number) of space \"\(space.space)\" was damaged (\(damaged.reason)); "
+                let fact =
+                    "generation \(damaged.number) of space \"\(space.space)\" was damaged (\(damaged.reason)); "
                     + "\(used) is used"
                 logger.error("damaged generation", metadata: ["fact": "\(fact)"])
                 notices.post(fact, key: "damaged/\(space.space)/\(damaged.number)")
@@ -101,10 +102,9 @@ extension HopeEngine {
             notices.post("session \"\(session.id)\" was lost: \(session.reason)", key: "session/\(session.id)")
         }
         if !report.resumedJobs.isEmpty {
-            let count = report.resumedJobs.count
             logger.notice("jobs start again", metadata: ["jobs": "\(report.resumedJobs.joined(separator: ","))"])
             notices.post(
-                "\(count) job\(count == 1 ? " was" : "s were") running when the process ended and start\(count == 1 ? "s" : "") again",
+                "running when the process ended, and started again: \(report.resumedJobs.joined(separator: ", "))",
                 key: "resumed")
         }
         if context.model.anchors.gate.isEmpty {

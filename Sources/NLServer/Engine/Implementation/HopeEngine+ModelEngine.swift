@@ -108,7 +108,9 @@ extension HopeEngine: ModelEngine {
         }
     }
 
-    private func read<Value: Sendable>(_ body: @escaping @Sendable (StoreReader) throws -> Value) async throws -> Value {
+    private func read<Value: Sendable>(
+        _ body: @escaping @Sendable (StoreReader) throws -> Value
+    ) async throws -> Value {
         try await running().context.database { try $0.read(body) }
     }
 }

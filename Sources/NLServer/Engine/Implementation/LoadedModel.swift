@@ -156,7 +156,8 @@ private struct ModelDirectory {
         for (name, shape) in wanted {
             let axes = file.tensor(named: name)?.shape ?? []
             try require(
-                axes == shape.axes, "model.safetensors: \"\(name)\" has shape \(axes); config.json asks for \(shape.axes)")
+                axes == shape.axes,
+                "model.safetensors: \"\(name)\" has shape \(axes); config.json asks for \(shape.axes)")
             let tensor = Tensor(try checked { try file.floats(named: name) }, shape: shape)
             try require(tensor.isFinite, "model.safetensors: \"\(name)\" holds NaN or infinity; the file is damaged")
             parameters[name] = tensor
@@ -171,12 +172,14 @@ private struct ModelDirectory {
             throw error("anchors.txt is not UTF-8")
         }
         let anchors = Anchors(text, tokenizer: tokenizer, configuration: configuration)
-        try require(!anchors.gate.isEmpty, "anchors.txt is too short: it needs two paragraphs at least, or leave it out")
+        try require(
+            !anchors.gate.isEmpty, "anchors.txt is too short: it needs two paragraphs at least; it may be left out")
         return anchors
     }
 
     private static func list(_ names: [String]) -> String {
-        names.prefix(5).map { "\"\($0)\"" }.joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
+        names.prefix(5).map { "\"\($0)\"" }.joined(separator: ", ")
+            + (names.count > 5 ? " and \(names.count - 5) more" : "")
     }
 
     private static func words(_ error: DecodingError) -> String {

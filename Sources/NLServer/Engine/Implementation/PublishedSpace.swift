@@ -1,6 +1,7 @@
-import struct Foundation.Date
 import NLCore
 import Synchronization
+
+import struct Foundation.Date
 
 /// One generation of a space as readers see it: nothing in it ever changes.
 ///

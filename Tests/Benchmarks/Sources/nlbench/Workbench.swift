@@ -37,7 +37,9 @@ struct Workbench {
         self.options = options
         if let threads = options.threads { try ComputeBudget.setThreads(threads) }
         try MatrixProduct.select(MatrixProduct.Selection(rawValue: options.backend) ?? .auto)
-        let data = try Data(contentsOf: URL(filePath: options.config))
+        guard let data = FileManager.default.contents(atPath: options.config) else {
+            throw ValidationError("--config \(options.config) cannot be read")
+        }
         configuration = try JSONDecoder().decode(HopeConfiguration.self, from: data)
         try configuration.validate()
         parameters = .initial(configuration, seed: options.seed)
@@ -78,7 +80,7 @@ struct Workbench {
     /// Most bytes the process has had in memory.
     private var peakMemory: Int {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return usage.ru_maxrss * 1024
     }
 }

@@ -2,12 +2,27 @@
 struct ConsolidationSchedule: Sendable {
     typealias Trigger = ConsolidationRecord.Trigger
 
+    /// Documents that fill the medium level: under a steady stream no idle moment may come for long.
+    static let filling = 64
+
     /// Zero: never by interval.
-    var every = Duration.zero
+    var every: Duration
     /// Zero: never when idle.
-    var idle = Duration.zero
+    var idle: Duration
     /// Documents; 0: never by number.
-    var fill = 0
+    var fill: Int
+
+    /// The schedule a configuration asks for; one that asks for none gets none.
+    init(_ configuration: EngineConfiguration) {
+        self.init(every: configuration.consolidateEvery, idle: configuration.consolidateIdle)
+        if every > .zero || idle > .zero { fill = Self.filling }
+    }
+
+    init(every: Duration = .zero, idle: Duration = .zero, fill: Int = 0) {
+        self.every = every
+        self.idle = idle
+        self.fill = fill
+    }
 
     /// What the decision rests on.
     struct Standing: Sendable {
@@ -31,7 +46,7 @@ struct ConsolidationSchedule: Sendable {
     func next(_ standing: Standing, lastRequest: ContinuousClock.Instant) -> Due? {
         guard standing.unconsolidated > 0 else { return nil }
         var due: [Due] = []
-        if fill > 0, standing.unconsolidated >= fill, standing.untried > 0 {
+        if fill > 0, standing.untried >= fill {
             due.append(Due(trigger: .mediumFull, moment: standing.lastLearned))
         }
         if every > .zero { due.append(Due(trigger: .schedule, moment: standing.lastTry + every)) }

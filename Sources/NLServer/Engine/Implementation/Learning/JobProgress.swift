@@ -33,7 +33,8 @@ struct JobProgress {
         (lastPass, lastWrite) = (pass, .now)
         // Only for those who look: a row that could not be written costs nothing, the next one may be.
         try? loop.context.store.transaction { transaction in
-            try transaction.updateJob(job.id, progress: progress.progress, detail: try JSONText(encoding: with(progress)))
+            try transaction.updateJob(
+                job.id, progress: progress.progress, detail: try JSONText(encoding: with(progress)))
         }
     }
 

@@ -21,9 +21,7 @@ final class LearningJournal: Sendable {
         self.configuration = configuration
         self.model = model
         self.database = database
-        schedule = ConsolidationSchedule(
-            every: configuration.consolidateEvery, idle: configuration.consolidateIdle,
-            fill: configuration.consolidateFill)
+        schedule = ConsolidationSchedule(configuration)
     }
 
     /// Counts what is in the database already.
@@ -216,13 +214,9 @@ final class LearningJournal: Sendable {
     /// When a space consolidates next, in words.
     func nextConsolidation(of space: String, priority: ServingPriority) -> String {
         if signals.queuedConsolidation(of: space) != nil { return "at consolidation: one is queued" }
-        let standing = signals.standing(of: space)
-        guard let due = schedule.next(standing, lastRequest: priority.lastRequest) else {
-            if configuration.isReadOnly { return "never: the daemon is read-only" }
-            let rest = schedule.fill - standing.unconsolidated
-            return schedule.fill > 0
-                ? "at consolidation, after \(max(rest, 1)) more document\(rest > 1 ? "s" : "")" : "at consolidation"
-        }
+        if configuration.isReadOnly { return "never: the daemon is read-only" }
+        let next = schedule.next(signals.standing(of: space), lastRequest: priority.lastRequest)
+        guard let due = next else { return "at consolidation" }
         let moment = Date(timeIntervalSinceNow: ContinuousClock.now.duration(to: due.moment) / .seconds(1))
         return "at consolidation, \(due.trigger.rawValue): \(moment.formatted(.iso8601))"
     }

@@ -28,8 +28,9 @@ extension LearningLoop {
     ) throws -> Value {
         let before = new.space.levels
         var lastUpdates = new.space.lastUpdates
-        for level in new.levels.levels where level.counters.updates > before[level.definition.name]?.counters.updates ?? 0 {
-            lastUpdates[level.definition.name] = Date()
+        for level in new.levels.levels {
+            let name = level.definition.name
+            if level.counters.updates > before[name]?.counters.updates ?? 0 { lastUpdates[name] = Date() }
         }
         let drafts = try GenerationCodec.drafts(
             new.levels.levels, changed: new.changed, hasParent: new.space.generation != nil)

@@ -21,7 +21,8 @@ extension LearningLoop {
             guard let slow = consolidation.levels.levels.last, let loss = slow.counters.lastSurprise else { return }
             let tokens = consolidation.levels.tokensRead(.consolidation) - space.levels.tokensRead(.consolidation)
             progress.report(
-                pass: Int(fraction * Double(settings.maximumPasses)) + 1, tokens: tokens, loss: loss, fraction: fraction)
+                pass: Int(fraction * Double(settings.maximumPasses)) + 1, tokens: tokens, loss: loss,
+                fraction: fraction)
         }
         let payload = EventPayload.Consolidate(
             settings: settings, anchors: context.model.anchors.digest, trigger: trigger.rawValue,
@@ -59,6 +60,7 @@ extension LearningLoop {
     /// Consolidates again as the log says it was done.
     func replayConsolidation(_ event: EventRecord, in space: SpaceMemory) throws {
         let payload = try event.payload.decoded(as: EventPayload.Consolidate.self)
+        checkAnchors(payload.anchors, of: event)
         let consolidation = try consolidation(
             of: try documents(of: space, before: event.sequence), seed: event.seed, settings: payload.settings,
             in: space)

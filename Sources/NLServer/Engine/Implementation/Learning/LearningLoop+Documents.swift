@@ -16,9 +16,8 @@ extension LearningLoop {
         var progress = JobProgress(job, loop: self)
         let (levels, outcome) = try run(acquisition, in: space) { acquisition, state in
             guard let loss = state.loss else { return }
-            progress.report(
-                pass: max(state.pass, 1), tokens: acquisition.levels.tokensRead(.acquisition) - space.levels.tokensRead(.acquisition),
-                loss: loss, fraction: state.fraction)
+            let tokens = acquisition.levels.tokensRead(.acquisition) - space.levels.tokensRead(.acquisition)
+            progress.report(pass: max(state.pass, 1), tokens: tokens, loss: loss, fraction: state.fraction)
         }
         let payload = EventPayload.Learn(settings: settings, anchors: context.model.anchors.digest)
         let new = newGeneration(levels, outcome: outcome, event: event, job: job.id, in: space)
@@ -45,6 +44,7 @@ extension LearningLoop {
     func replayLearning(_ event: EventRecord, in space: SpaceMemory) throws {
         guard let document = event.document else { return }
         let payload = try event.payload.decoded(as: EventPayload.Learn.self)
+        checkAnchors(payload.anchors, of: event)
         let acquisition = try acquisition(
             of: document, text: try reader.text(space: space.name, document: document), at: event.sequence,
             seed: event.seed, settings: payload.settings, in: space)

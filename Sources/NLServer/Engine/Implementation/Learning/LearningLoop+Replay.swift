@@ -15,7 +15,8 @@ extension LearningLoop {
             if !isAnnounced {
                 isAnnounced = true
                 let from = space.generation.map { "generation \($0)" } ?? "the model file"
-                context.logger.notice("replaying the log", metadata: ["space": "\(name)", "after_event": "\(space.event)"])
+                context.logger.notice(
+                    "replaying the log", metadata: ["space": "\(name)", "after_event": "\(space.event)"])
                 context.notices.post(
                     "space \"\(name)\" is being rebuilt from \(from) and the log of events", key: "replay/\(name)")
             }
@@ -38,11 +39,21 @@ extension LearningLoop {
             throw interruption
         } catch {
             // One event that cannot be repeated (its document's text is damaged) must not cost those after it.
-            context.logger.error("event cannot be replayed", metadata: ["event": "\(event.sequence)", "error": "\(error)"])
+            context.logger.error(
+                "event cannot be replayed", metadata: ["event": "\(event.sequence)", "error": "\(error)"])
             context.notices.post(
                 "event \(event.sequence) of space \"\(space.name)\" cannot be replayed: \(error)",
                 key: "event/\(space.name)/\(event.sequence)")
             spaces[space.name]?.event = event.sequence
         }
+    }
+
+    /// A replay is exact only with the anchors of its time; others are reported.
+    func checkAnchors(_ digest: String, of event: EventRecord) {
+        guard digest != context.model.anchors.digest else { return }
+        context.logger.warning("anchors have changed", metadata: ["event": "\(event.sequence)"])
+        context.notices.post(
+            "anchors.txt is not the one that event \(event.sequence) was learned with; its replay is not exact",
+            key: "replayed-anchors")
     }
 }

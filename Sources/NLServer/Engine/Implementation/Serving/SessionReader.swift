@@ -90,7 +90,8 @@ struct SessionReader {
             }
         } catch {
             throw .numerics(
-                message: "The session's fast level could not learn: \(error). The session is as it was before the request.")
+                message: "The session's fast level could not learn: \(error). "
+                    + "The session is as it was before the request.")
         }
         updates += 1
         content.lastFastUpdate = Date()
