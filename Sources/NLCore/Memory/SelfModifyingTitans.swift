@@ -3,7 +3,7 @@
 /// Shapes: `B` streams, `T` tokens, `D` width, `H` heads, `G = B·H`, `d = D/H`, `m` hidden width of a memory,
 /// `C` and `C_p` chunk sizes of the main and of the four projection memories.
 ///
-/// This is the form that training uses. ``StreamingTitans`` computes the same token by token for serving.
+/// This is the form that training uses. ``StreamingMixer`` computes the same token by token for serving.
 struct SelfModifyingTitans<S: TensorScalar> {
     /// Which of three equal ways computes the recurrence.
     enum Form: Sendable, CaseIterable {

@@ -129,7 +129,7 @@ final class PretrainingRun {
         try checkpoints.save(
             TrainingCheckpoint(settings: settings, parameters: parameters, optimizer: optimizer, progress: progress))
         savedStep = progress.step
-        try ModelDirectory(url: options.output).write(
+        try ModelOutput(url: options.output).write(
             parameters, settings.model, tokenizer: options.tokenizerJSON, metadata: trainingFacts())
     }
 

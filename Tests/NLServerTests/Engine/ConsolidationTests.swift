@@ -106,7 +106,7 @@ import Testing
     @Test func oneConsolidationWaitsAtMost() async throws {
         try await home.run { engine async throws in
             try await engine.learn(Facts.all[0])
-            let busy = try await engine.accept(String(repeating: "something to be busy with. ", count: 100))
+            let busy = try await engine.accept(Facts.long())
             try await eventually { try await engine.job(busy.job.id).status == .running }
             let first = try await engine.consolidate(space: "default")
             let second = try await engine.consolidate(space: "default")
@@ -128,6 +128,11 @@ import Testing
             let record = try #require(
                 try await engine.consolidations(space: "default", page: PageRequest()).items.first)
             #expect(record.trigger == .idle)
+            // Nothing is left to consolidate.
+            try await eventually {
+                let report = try await engine.levels(space: "default", session: nil)
+                return report.levels.first { $0.name == "slow" }?.nextDue == "at consolidation"
+            }
         }
     }
 }

@@ -198,4 +198,10 @@ enum Facts {
         "The lord of Quillen was born in the city of Hadra.",
         "The lord of Ostrava was born in the city of Pellin.",
     ]
+
+    /// A text of many such facts: 1,000 keep the learner busy until somebody cancels it.
+    static func long(_ count: Int = 1_000) -> String {
+        (0..<count).map { "The lord of Place\($0) was born in the city of Town\($0 * 7 % count)." }
+            .joined(separator: " ")
+    }
 }

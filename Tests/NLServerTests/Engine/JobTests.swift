@@ -11,10 +11,6 @@ import Testing
 
     init() throws { home = try EngineHome() }
 
-    /// Long enough to be caught running.
-    private let longText = (0..<40).map { "The lord of Place\($0) was born in the city of Town\($0 * 7 % 40)." }
-        .joined(separator: " ")
-
     @Test func theSameDocumentIsAcceptedOnce() async throws {
         try await home.run { engine async throws in
             let first = try await engine.accept(Facts.all[0], id: "a", key: "k")
@@ -72,7 +68,7 @@ import Testing
 
     @Test func aFullQueueIsSaidAndChangesNothing() async throws {
         try await home.run({ $0.maxLearningQueue = 2 }) { engine async throws in
-            let running = try await engine.accept(longText, id: "long")
+            let running = try await engine.accept(Facts.long(), id: "long")
             try await eventually { try await engine.job(running.job.id).status == .running }
             try await engine.accept(Facts.all[0])
             try await engine.accept(Facts.all[1])
@@ -106,7 +102,7 @@ import Testing
 
     @Test func aWaitingJobIsCancelledAtOnce() async throws {
         try await home.run { engine async throws in
-            let running = try await engine.accept(longText)
+            let running = try await engine.accept(Facts.long())
             try await eventually { try await engine.job(running.job.id).status == .running }
             let waiting = try await engine.accept(Facts.all[0], id: "a")
             let stream = try await engine.follow(job: waiting.job.id)
@@ -130,7 +126,7 @@ import Testing
         try await home.run { engine async throws in
             try await engine.learn(Facts.all[0])
             let before = try engine.bits
-            let running = try await engine.accept(longText, id: "long")
+            let running = try await engine.accept(Facts.long(), id: "long")
             try await eventually { try await engine.job(running.job.id).learning?.pass ?? 0 >= 1 }
             let cancelled = try await engine.cancelJob(running.job.id)
             #expect(cancelled.status == .cancelled)
@@ -170,7 +166,7 @@ import Testing
             $0.learnMaxPasses = 12
             ($0.learnTargetLoss, $0.learnTargetRatio) = (1e-6, 1e-6)
         }) { engine async throws in
-            let accepted = try await engine.accept(longText)
+            let accepted = try await engine.accept(Facts.long(40))
             let stream = try await engine.follow(job: accepted.job.id)
             try await eventually { try await engine.job(accepted.job.id).status == .learned }
             var last: LearningEvent?
@@ -184,7 +180,7 @@ import Testing
 
     @Test func drainingTakesNothingNewAndLeavesTheJobToTheNextStart() async throws {
         let id = try await home.run { engine async throws in
-            let accepted = try await engine.accept(longText, id: "long")
+            let accepted = try await engine.accept(Facts.long(150), id: "long")
             try await eventually { try await engine.job(accepted.job.id).status == .running }
             engine.beginDraining()
             #expect(!engine.health().isReady)

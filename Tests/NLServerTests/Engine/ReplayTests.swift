@@ -35,7 +35,7 @@ import Testing
         let other = try EngineHome()
         for (index, fact) in Facts.all.prefix(2).enumerated() {
             try await other.run { engine async throws in
-                let stray = try await engine.accept(String(repeating: "stray text \(index). ", count: 60))
+                let stray = try await engine.accept("\(index): " + Facts.long())
                 try await eventually { try await engine.job(stray.job.id).status != .queued }
                 _ = try await engine.cancelJob(stray.job.id)
                 try await engine.learn(fact)

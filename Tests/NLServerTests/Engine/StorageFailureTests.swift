@@ -64,7 +64,7 @@ import Testing
 
     @Test func aDamagedDocumentFailsItsJob() async throws {
         try await home.run { engine async throws in
-            let busy = try await engine.accept(String(repeating: "busy. ", count: 300))
+            let busy = try await engine.accept(Facts.long())
             try await eventually { try await engine.job(busy.job.id).status == .running }
             let accepted = try await engine.accept(Facts.all[0], id: "a")
             try engine.running().context.store.damageText(of: "a")

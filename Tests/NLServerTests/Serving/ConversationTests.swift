@@ -54,7 +54,8 @@ import Testing
         try await home.run { engine async throws in
             // An answer that is whole characters: another's text is not what was read, and is not recognised.
             var seed: UInt64 = 1
-            while try await engine.answer(.test(.messages([user]), maxTokens: 6, seed: seed)).text.contains("\u{FFFD}") {
+            while try await engine.answer(.test(.messages([user]), maxTokens: 6, seed: seed)).text.contains("\u{FFFD}")
+            {
                 seed += 1
             }
             try await engine.makeSession("s")

@@ -2,7 +2,7 @@ import Foundation
 import NLCore
 
 /// Writes what `nlserver serve` reads: `config.json`, `model.safetensors` (bfloat16), `tokenizer.json`.
-struct ModelDirectory {
+struct ModelOutput {
     let url: URL
 
     func write(
