@@ -56,7 +56,7 @@ def ours(nlbench, shape, options):
 def reference(python, shape, options):
     threads = options.threads or len(os.sched_getaffinity(0))
     command = [python, REFERENCE, "--model", shape, "--json", "--threads", str(threads)]
-    return run(command + ["--steps", str(options.repetitions), "--decodes", "3"], 1800)
+    return run(command + ["--steps", str(options.repetitions), "--decodes", str(min(options.repetitions, 3))], 1800)
 
 
 def compare(nlbench, python, shape, options, say):
