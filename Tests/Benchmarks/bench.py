@@ -84,7 +84,7 @@ def measure_daemon(options):
 def main():
     options = parse()
     os.chdir(ROOT)
-    result = {"machine": machine.facts()}
+    result = {"command": ["deploy/bench", *sys.argv[1:]], "machine": machine.facts()}
     parts = [machine.describe(result["machine"])]
     if "engine" in options.parts:
         result["engine"] = measure_engine(options)

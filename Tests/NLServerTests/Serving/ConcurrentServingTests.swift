@@ -17,11 +17,11 @@ import Testing
 
     @Test func aTextDoesNotDependOnWhoElseIsServed() async throws {
         try await home.run({ $0.maxConcurrent = 4 }) { engine async throws in
-            var alone: [Answer] = []
+            var alone: [GeneratedAnswer] = []
             for index in 0..<6 { alone.append(try await engine.answer(request(index))) }
-            let together = try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
+            let together = try await withThrowingTaskGroup(of: (Int, GeneratedAnswer).self) { group in
                 for index in 0..<6 { group.addTask { (index, try await engine.answer(request(index))) } }
-                return try await group.reduce(into: [Int: Answer]()) { $0[$1.0] = $1.1 }
+                return try await group.reduce(into: [Int: GeneratedAnswer]()) { $0[$1.0] = $1.1 }
             }
             for (index, answer) in alone.enumerated() {
                 #expect(together[index]?.tokens == answer.tokens)

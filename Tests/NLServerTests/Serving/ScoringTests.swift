@@ -57,7 +57,7 @@ import Testing
             #expect(alone.tokenCount == alone.tokens.count, "no BOS after what was read, and it predicts the first")
             #expect(alone.tokens.count > 256, "more than a segment")
             // Again, with others beside it.
-            async let busy: Answer = engine.answer(.test(.tokens(randomTokens(300, seed: 52)), maxTokens: 60))
+            async let busy: GeneratedAnswer = engine.answer(.test(.tokens(randomTokens(300, seed: 52)), maxTokens: 60))
             async let other = engine.scoring(text)
             let again = try await engine.scoring(text, session: "s")
             let fresh = try await other

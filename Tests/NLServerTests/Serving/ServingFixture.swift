@@ -6,7 +6,7 @@ import Testing
 @testable import NLServer
 
 /// A generation collected to its end.
-struct Answer: Equatable {
+struct GeneratedAnswer: Equatable {
     var start: GenerationStart
     var pieces: [TokenPiece]
     var summary: GenerationSummary
@@ -15,7 +15,7 @@ struct Answer: Equatable {
     var text: String { pieces.map(\.text).joined() + summary.text }
 
     /// All that a client sees, but for how long it took.
-    static func == (a: Answer, b: Answer) -> Bool {
+    static func == (a: GeneratedAnswer, b: GeneratedAnswer) -> Bool {
         a.pieces == b.pieces && a.text == b.text && a.start.seed == b.start.seed
             && a.start.promptTokens == b.start.promptTokens && a.summary.usage == b.summary.usage
             && a.summary.reason == b.summary.reason && a.summary.fastUpdates == b.summary.fastUpdates
@@ -39,7 +39,7 @@ extension GenerationRequest {
 
 extension EventStream<GenerationEvent> {
     /// Everything, in the order that is promised.
-    func collect() async throws -> Answer {
+    func collect() async throws -> GeneratedAnswer {
         var start: GenerationStart?
         var pieces: [TokenPiece] = []
         var summary: GenerationSummary?
@@ -55,14 +55,14 @@ extension EventStream<GenerationEvent> {
             case .finished(let value): summary = value
             }
         }
-        return Answer(start: try #require(start), pieces: pieces, summary: try #require(summary))
+        return GeneratedAnswer(start: try #require(start), pieces: pieces, summary: try #require(summary))
     }
 }
 
 extension HopeEngine {
     /// Runs a generation to its end.
     @discardableResult
-    func answer(_ request: GenerationRequest) async throws -> Answer { try await generate(request).collect() }
+    func answer(_ request: GenerationRequest) async throws -> GeneratedAnswer { try await generate(request).collect() }
 
     @discardableResult
     func makeSession(_ id: String) async throws -> SessionRecord {

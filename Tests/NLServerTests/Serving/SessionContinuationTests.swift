@@ -54,7 +54,7 @@ import Testing
             for request in requests { answers.append(try await engine.answer(request)) }
             return (answers, try engine.bits(of: "s"))
         }
-        let first: Answer = try await home.run { engine async throws in
+        let first: GeneratedAnswer = try await home.run { engine async throws in
             try await engine.makeSession("s")
             return try await engine.answer(.test(.tokens([4]), session: "s", seed: 1))
         }
