@@ -24,8 +24,8 @@ enum TestModel {
                 .init(name: "medium", hiddenMultiple: 2, chunkSize: 32, learningRate: 0.02),
                 .init(name: "slow", hiddenMultiple: 2, chunkSize: 64, learningRate: 0.02),
             ])
-        c.chunkSize = 16
-        c.projectionChunkSize = 32
+        c.chunkSize = 4
+        c.projectionChunkSize = 8
         return c
     }()
 

@@ -104,6 +104,8 @@ import Testing
                 if response.status.kind == .successful { succeeded.insert(name) }
             }
 
+            // Before anything was learned.
+            try await call(.post, "/v1/memory/consolidations", json: "{}", expecting: 409)
             try await call(.post, "/v1/sessions", json: #"{"id":"s1"}"#, expecting: 201)
             try await call(.post, "/v1/sessions", json: #"{"id":"s1"}"#, expecting: 409)
             try await call(.post, "/v1/sessions/{id}/fork", "/v1/sessions/s1/fork", expecting: 201)
@@ -123,7 +125,6 @@ import Testing
             try await call(.get, "/v1/models")
             try await call(.get, "/v1/models/{model}", "/v1/models/in-memory")
             try await call(.get, "/v1/models/{model}", "/v1/models/other", expecting: 404)
-            try await call(.post, "/v1/memory/consolidations", json: "{}", expecting: 409)
             try await call(
                 .post, "/v1/documents", json: #"{"text":"one","id":"d1","metadata":{"a":[1]}}"#, expecting: 202)
             try await call(.post, "/v1/documents", json: #"{"text":"two","id":"d1"}"#, expecting: 409)

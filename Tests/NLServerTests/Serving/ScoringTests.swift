@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test func aScoreThatNobodyWaitsForEnds() async throws {
-        let text = String(repeating: "and so on ", count: 20_000)
+        let text = String(repeating: "and so on ", count: 200_000)
         try await home.run { engine async throws in
             let task = Task { try await engine.scoring(text) }
             try await eventually { await engine.statistics().generationsRunning == 1 }
