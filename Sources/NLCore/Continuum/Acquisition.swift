@@ -1,7 +1,9 @@
 /// Learns one document into the acquisition levels of a space (design §3, "Acquire").
 ///
 /// The document is read in windows, forward and backward, pass after pass, with rehearsed windows between, until its
-/// loss reaches its target or the passes are used up. One call of ``step()`` reads one window, so that serving can
+/// loss reaches its target or the passes are used up. Then it settles: Δθ is shortened as far as the document stays at
+/// its target and older documents stay known. What gradient steps overdid goes first, and with it most of what learning
+/// costs everything else (interpolation between a model and its fine-tuned form: Wortsman et al. 2022). One call of ``step()`` reads one window, so that serving can
 /// come between. The outcome is a pure function of the levels, the text, the rehearsal and the settings.
 public struct Acquisition: Sendable {
     /// How a document is learned.
@@ -13,13 +15,23 @@ public struct Acquisition: Sendable {
         /// Target for a short document, in nats a token: it must come back word for word.
         public var shortTarget = 0.1
         /// Target for a long one, as a share of its loss by the untouched base.
-        public var longTargetShare = 0.35
+        public var longTargetShare = 0.6
         /// A document of at most this many tokens is short.
         public var shortLength = 128
         /// A document of at least this many tokens is long; between the two, targets are interpolated.
         public var longLength = 1000
-        /// Tokens rehearsed for each token read, half journal, half anchors: a quarter of all tokens.
-        public var rehearsalRatio = 1.0 / 3
+        /// Passes go on until the loss is this share of the target, so that there is something to settle.
+        public var overshoot = 0.85
+        /// What is tried of Δθ in settling, one after the other; empty settles nothing.
+        public var settlingShares: [Float] = [0.9, 0.8, 0.7, 0.6, 0.5]
+        /// Settling may cost a sample of older documents this share of their mean loss …
+        public var settlingBound = 0.05
+        /// … or this much in nats a token, whichever is more.
+        public var settlingSlack = 0.02
+        /// Older documents watched while settling.
+        public var settlingSample = 4
+        /// Tokens rehearsed for each token read, half journal, half anchors.
+        public var rehearsalRatio = 1.0
 
         /// The defaults.
         public init() {}
@@ -76,7 +88,7 @@ public struct Acquisition: Sendable {
         public var tokens: Int
     }
 
-    private enum Phase: Sendable { case base, before, learning, after, finished }
+    private enum Phase: Sendable { case base, before, learning, after, settling, finished }
 
     /// The levels as learned so far.
     public private(set) var levels: SpaceLevels
@@ -98,6 +110,10 @@ public struct Acquisition: Sendable {
     private var documentTokens = 0
     private var learnedTokens = 0
     private var rehearsalDebt = 0.0
+    /// While settling: the levels as they were learned, the document's loss by them, the sample's losses by them, and
+    /// the next share to try.
+    private var learned: (levels: SpaceLevels, loss: Double, older: Double)?
+    private var nextShare = 0
 
     /// A document about to be learned.
     public init(_ text: LearningText, into levels: SpaceLevels, rehearsal: Rehearsal, settings: Settings) {
@@ -129,18 +145,62 @@ public struct Acquisition: Sendable {
             return .progress(try learnWindow())
         case .after:
             guard let loss = try measure(levels.effective) else { break }
-            if loss > target && pass < settings.maximumPasses && pass > 0 {
+            lastLoss = loss
+            if pass > 0 && loss > target * settings.overshoot && pass < settings.maximumPasses {
                 (phase, pass) = (.learning, pass + 1)
                 break
             }
-            phase = .finished
-            return .finished(
-                Outcome(
-                    baseLoss: baseLoss, lossBefore: lossBefore, loss: loss, target: target,
-                    targetReached: loss <= target, passes: pass, tokens: learnedTokens))
+            guard pass > 0 && loss <= target && !settings.settlingShares.isEmpty else { return finish(loss) }
+            phase = .settling
+            measurement = settlingMeasurement()
+        case .settling:
+            try measurement.step(parameters: levels.effective)
+            guard measurement.isFinished else { break }
+            if let loss = settle(measurement.losses) { return finish(loss) }
+            measurement = settlingMeasurement()
         case .finished: preconditionFailure("the document is learned already")
         }
         return .progress(progress(surprise: []))
+    }
+
+    private mutating func finish(_ loss: Double) -> Event {
+        phase = .finished
+        return .finished(
+            Outcome(
+                baseLoss: baseLoss, lossBefore: lossBefore, loss: loss, target: target, targetReached: loss <= target,
+                passes: pass, tokens: learnedTokens))
+    }
+
+    private func settlingMeasurement() -> TextMeasurement {
+        TextMeasurement(
+            [text] + rehearsal.sample(settings.settlingSample), configuration: levels.configuration,
+            windowSize: settings.windowSize)
+    }
+
+    /// Takes the losses by the levels as they are now, and tries the next share.
+    ///
+    /// - Returns: the document's loss when the shortest acceptable Δθ is found.
+    private mutating func settle(_ losses: [Double]) -> Double? {
+        let older = losses.dropFirst().reduce(0, +) / Double(max(losses.count - 1, 1))
+        if let learned {
+            let allowed = learned.older + max(learned.older * settings.settlingBound, settings.settlingSlack)
+            guard losses[0] <= target && older <= allowed else {
+                // One step too far: back to the share before.
+                levels = learned.levels
+                let accepted = nextShare >= 2 ? settings.settlingShares[nextShare - 2] : 1
+                if accepted < 1 { levels.decay(.acquisition, to: accepted) }
+                return lastLoss
+            }
+            lastLoss = losses[0]
+        } else {
+            learned = (levels, losses[0], older)
+            lastLoss = losses[0]
+        }
+        guard nextShare < settings.settlingShares.count, let learned else { return losses[0] }
+        levels = learned.levels
+        levels.decay(.acquisition, to: settings.settlingShares[nextShare])
+        nextShare += 1
+        return nil
     }
 
     /// One more window of a measurement; the loss when it is complete.
@@ -181,7 +241,7 @@ public struct Acquisition: Sendable {
         lastLoss = loss
         (position, states, passSum) = (0, nil, 0)
         // The pass's own losses were taken while it learned; being near the target is worth a measurement.
-        if loss <= target * 1.15 || pass == settings.maximumPasses {
+        if loss <= target * settings.overshoot * 1.15 || pass == settings.maximumPasses {
             phase = .after
         } else {
             pass += 1

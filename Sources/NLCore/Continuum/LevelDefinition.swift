@@ -90,7 +90,7 @@ public struct LevelDefinition: Sendable, Hashable {
     private static func defaultLearningRate(_ role: Role) -> Double {
         switch role {
         case .reading: 1e-3
-        case .acquisition: 3e-3
+        case .acquisition: 4e-3
         case .consolidation: 2e-3
         }
     }

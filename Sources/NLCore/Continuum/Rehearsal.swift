@@ -20,6 +20,12 @@ public struct Rehearsal: Sendable {
         random = SeededRandom(seed: seed)
     }
 
+    /// A few texts of the journal, evenly spread from the oldest to the newest: how older knowledge is watched.
+    public func sample(_ count: Int) -> [LearningText] {
+        guard journal.count > count else { return journal }
+        return (0..<count).map { journal[$0 * journal.count / count] }
+    }
+
     /// Whether there is nothing to rehearse.
     public var isEmpty: Bool { journal.isEmpty && anchors.isEmpty }
 

@@ -63,6 +63,12 @@ public struct SpaceLevels: Sendable {
         effective = base.adding(levels.map(\.delta))
     }
 
+    /// Multiplies what the levels of one role have learned.
+    mutating func decay(_ role: LevelDefinition.Role, to share: Float) {
+        for index in levels.indices where levels[index].definition.role == role { levels[index].decay(to: share) }
+        refresh(tensors(of: role))
+    }
+
     /// Tells the consolidation levels how the last consolidation went.
     public mutating func noteVerdict(adopted: Bool) {
         for index in levels.indices where levels[index].definition.role == .consolidation {
