@@ -6,6 +6,9 @@
 ///    documents, with rehearsal of older ones and of anchors, until the documents are as well known as before.
 /// 3. Measure again. The candidate is adopted if general text got at most a bound worse and the documents' recall
 ///    did not fall; else everything stays as it was.
+/// 4. Documents learned one after another have lost some of each other. Learning them together can bring that back:
+///    passes go on, each measured, while documents are above their targets and general text is within the bound of the
+///    *base's* loss; the last candidate that kept to it is the one adopted.
 ///
 /// One call of ``step()`` reads one window. The outcome is a pure function of levels, texts, seed and settings.
 public struct Consolidation: Sendable {
@@ -27,6 +30,8 @@ public struct Consolidation: Sendable {
         public var recallSlack = 0.02
         /// What the acquisition levels keep of their own links.
         public var kept: Float = 0
+        /// A document's loss is to come down to this share of what the untouched base gives it.
+        public var targetShare = 0.6
 
         /// The defaults.
         public init() {}
@@ -68,7 +73,7 @@ public struct Consolidation: Sendable {
         public var tokens: Int
     }
 
-    private enum Phase: Sendable { case before, learning, after, finished }
+    private enum Phase: Sendable { case base, before, learning, after, finished }
 
     /// The candidate, or after a rejection the levels as they were.
     public private(set) var levels: SpaceLevels
@@ -82,7 +87,10 @@ public struct Consolidation: Sendable {
     private var rehearsal: Rehearsal
     private var random: SeededRandom
     private var measurement: TextMeasurement
-    private var phase = Phase.before
+    private var phase = Phase.base
+    private var base = Losses()
+    /// The last candidate that may be adopted.
+    private var adoptable: (levels: SpaceLevels, after: Losses, documents: [Double], passes: Int)?
     private var before = Losses()
     private var beforeDocuments: [Double] = []
     private var order: [Int]
@@ -135,6 +143,12 @@ public struct Consolidation: Sendable {
 
     private mutating func advance() throws(NumericsError) -> Event {
         switch phase {
+        case .base:
+            try measurement.step(parameters: levels.base)
+            guard measurement.isFinished else { break }
+            base = losses(measurement)
+            phase = .before
+            restartMeasurement()
         case .before:
             try measurement.step(parameters: levels.effective)
             guard measurement.isFinished else { break }
@@ -148,28 +162,43 @@ public struct Consolidation: Sendable {
         case .after:
             try measurement.step(parameters: levels.effective)
             guard measurement.isFinished else { break }
-            let after = losses(measurement)
-            if let reason = fault(after) {
-                // More passes may mend a recall that fell, never one that cost the anchors too much.
-                let canGoOn = isAnchorsKept(after) && pass < settings.maximumPasses && tokens < settings.maximumTokens
-                guard canGoOn && !new.isEmpty else {
-                    phase = .finished
-                    return .finished(reject(because: reason, after: after))
-                }
-                (phase, pass) = (.learning, pass + 1)
-                restartMeasurement()
-                break
+            if let outcome = judge(losses(measurement), documents: Array(measurement.losses.prefix(new.count))) {
+                phase = .finished
+                return .finished(outcome)
             }
-            phase = .finished
-            let documents = Array(measurement.losses.prefix(new.count))
-            levels.noteVerdict(adopted: true)
-            return .finished(
-                Outcome(
-                    isAdopted: true, reason: "anchors and recall kept within their bounds", before: before,
-                    after: after, documentLosses: documents, passes: pass, tokens: tokens))
+            (phase, pass) = (.learning, pass + 1)
+            restartMeasurement()
         case .finished: preconditionFailure("the consolidation has ended")
         }
         return .progress(fraction)
+    }
+
+    /// Weighs a measured candidate.
+    ///
+    /// - Returns: how the consolidation ends; nil if it goes on with another pass.
+    private mutating func judge(_ after: Losses, documents: [Double]) -> Outcome? {
+        let canGoOn = !new.isEmpty && pass < settings.maximumPasses && tokens < settings.maximumTokens
+        if let reason = fault(after) {
+            // More passes may mend a recall that fell, never one that cost the anchors too much.
+            if adoptable == nil && canGoOn && isAnchorsKept(after) { return nil }
+            return adoptable == nil ? reject(because: reason, after: after) : adopt()
+        }
+        let isHarmless = (after.anchors ?? 0) <= (base.anchors ?? .infinity) * (1 + settings.anchorBound)
+        // What came before the first acceptable candidate was worse still, so that one is taken even if the
+        // acquisition had already gone past the bound.
+        guard adoptable == nil || isHarmless else { return adopt() }
+        adoptable = (levels, after, documents, pass)
+        let isKnown = (after.new ?? 0) <= (base.new ?? 0) * settings.targetShare
+        return canGoOn && isHarmless && !isKnown ? nil : adopt()
+    }
+
+    private mutating func adopt() -> Outcome? {
+        guard let adoptable else { return nil }
+        levels = adoptable.levels
+        levels.noteVerdict(adopted: true)
+        return Outcome(
+            isAdopted: true, reason: "anchors and recall kept within their bounds", before: before,
+            after: adoptable.after, documentLosses: adoptable.documents, passes: adoptable.passes, tokens: tokens)
     }
 
     private mutating func learnWindow() throws(NumericsError) {
@@ -194,7 +223,7 @@ public struct Consolidation: Sendable {
         (position, passSum) = (0, 0)
         order.shuffle(using: &random)
         let isLast = pass == settings.maximumPasses || tokens >= settings.maximumTokens
-        if isLast || mean <= allowedLoss(before.new) {
+        if isLast || adoptable != nil || mean <= allowedLoss(before.new) {
             phase = .after
         } else {
             pass += 1
