@@ -115,12 +115,17 @@ def questions(daemon, pairs):
     seconds, jobs = daemon.learn(
         [{"text": f"Question: {p['question']}\nAnswer: {p['answer']}"} for p in pairs], quiet)
     after = answers(daemon, pairs)
+    job = daemon.wait(daemon.call("POST", "/v1/memory/consolidations", {})["job"]["id"])
+    consolidated = answers(daemon, pairs)
     daemon.kill()
     daemon.start()
     result = {
         "pairs": len(pairs),
         "exact_before": before,
         "exact_after": after,
+        "verdict": job["status"],
+        "exact_after_consolidation": consolidated,
+        "consolidation": daemon.call("GET", "/v1/memory/consolidations")["data"],
         "exact_after_restart": answers(daemon, pairs),
         "targets_reached": sum(bool(j.get("target_reached")) for j in jobs),
         "seconds": seconds,

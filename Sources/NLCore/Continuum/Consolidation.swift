@@ -17,7 +17,7 @@ public struct Consolidation: Sendable {
         /// Tokens of a window; a multiple of C_p.
         public var windowSize = 256
         /// Most passes over the new documents.
-        public var maximumPasses = 16
+        public var maximumPasses = 400
         /// Most tokens to learn from; the pass in which they run out is the last.
         public var maximumTokens = 400_000
         /// Tokens rehearsed for each token of a new document.
@@ -30,8 +30,8 @@ public struct Consolidation: Sendable {
         public var recallSlack = 0.02
         /// What the acquisition levels keep of their own links.
         public var kept: Float = 0
-        /// A document's loss is to come down to this share of what the untouched base gives it.
-        public var targetShare = 0.6
+        /// The losses that documents are to reach, as when they are acquired.
+        public var targets = Acquisition.Settings()
 
         /// The defaults.
         public init() {}
@@ -89,6 +89,8 @@ public struct Consolidation: Sendable {
     private var measurement: TextMeasurement
     private var phase = Phase.base
     private var base = Losses()
+    /// Mean over the new documents of the losses they are to reach.
+    private var target = 0.0
     /// The last candidate that may be adopted.
     private var adoptable: (levels: SpaceLevels, after: Losses, documents: [Double], passes: Int)?
     private var before = Losses()
@@ -147,6 +149,10 @@ public struct Consolidation: Sendable {
             try measurement.step(parameters: levels.base)
             guard measurement.isFinished else { break }
             base = losses(measurement)
+            let targets = zip(new, measurement.losses).map {
+                settings.targets.target(tokenCount: $0.tokenCount, baseLoss: $1)
+            }
+            target = targets.reduce(0, +) / Double(max(new.count, 1))
             phase = .before
             restartMeasurement()
         case .before:
@@ -188,7 +194,7 @@ public struct Consolidation: Sendable {
         // acquisition had already gone past the bound.
         guard adoptable == nil || isHarmless else { return adopt() }
         adoptable = (levels, after, documents, pass)
-        let isKnown = (after.new ?? 0) <= (base.new ?? 0) * settings.targetShare
+        let isKnown = (after.new ?? 0) <= target
         return canGoOn && isHarmless && !isKnown ? nil : adopt()
     }
 
@@ -293,6 +299,7 @@ public struct Consolidation: Sendable {
 
     private var fraction: Double {
         let inPass = Double(position) / Double(max(order.count, 1))
-        return min((Double(pass - 1) + inPass) / Double(max(settings.maximumPasses, 1)), 1)
+        let passes = (Double(pass - 1) + inPass) / Double(max(settings.maximumPasses, 1))
+        return min(max(passes, Double(tokens) / Double(max(settings.maximumTokens, 1))), 1)
     }
 }
