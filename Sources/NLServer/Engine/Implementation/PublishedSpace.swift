@@ -21,18 +21,28 @@ final class PublishedSpace: Sendable {
     /// When each level was last updated, by name.
     let lastUpdates: [String: Date]
 
-    /// Lays the levels out for reading, which costs about one copy of the parameters.
-    ///
-    /// - Throws: ``HopeWeightsError`` if the parameters are not those of the configuration.
+    /// A generation whose effective parameters have been laid out for reading.
     init(
-        name: String, generation: Int, published: Date, levels: SpaceLevels, lastUpdates: [String: Date]
-    ) throws(HopeWeightsError) {
+        name: String, generation: Int, published: Date, levels: SpaceLevels, weights: HopeWeights<Float>,
+        lastUpdates: [String: Date]
+    ) {
         self.name = name
         self.generation = generation
         self.published = published
         self.levels = levels
+        self.weights = weights
         self.lastUpdates = lastUpdates
-        weights = try HopeWeights(levels.configuration, levels.effective)
+    }
+
+    /// Lays the levels out for reading, which costs about one copy of the parameters.
+    ///
+    /// - Throws: ``HopeWeightsError`` if the parameters are not those of the configuration.
+    convenience init(
+        name: String, generation: Int, published: Date, levels: SpaceLevels, lastUpdates: [String: Date]
+    ) throws(HopeWeightsError) {
+        self.init(
+            name: name, generation: generation, published: published, levels: levels,
+            weights: try HopeWeights(levels.configuration, levels.effective), lastUpdates: lastUpdates)
     }
 }
 

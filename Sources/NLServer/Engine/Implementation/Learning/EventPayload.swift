@@ -36,6 +36,7 @@ extension EngineConfiguration {
         var settings = Consolidation.Settings()
         settings.windowSize = windowSize
         settings.anchorBound = anchorBound
+        settings.targets = acquisition(windowSize: windowSize)
         return settings
     }
 }

@@ -37,6 +37,9 @@ extension LearningLoop {
         let draft = GenerationDraft(
             space: new.space.name, parent: new.space.generation, event: new.event, levels: drafts,
             metadata: try GenerationCodec.metadata(new.levels.levels, lastUpdates: lastUpdates, job: new.job))
+        // Laid out before the commit, so that whoever sees the job ended reads what it learned: only a pointer is
+        // left to swap.
+        let weights = try HopeWeights(new.levels.configuration, new.levels.effective)
         let (record, value) = try write { transaction in
             let record = try transaction.persistGeneration(draft)
             for level in new.levels.levels {
@@ -56,9 +59,9 @@ extension LearningLoop {
         if new.isConsolidated { memory.consolidatedThrough = new.event }
         spaces[memory.name] = memory
         context.spaces.publish(
-            try PublishedSpace(
+            PublishedSpace(
                 name: memory.name, generation: Int(record.number), published: record.created, levels: memory.levels,
-                lastUpdates: lastUpdates))
+                weights: weights, lastUpdates: lastUpdates))
         return value
     }
 }
