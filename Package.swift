@@ -62,7 +62,8 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        .target(name: "TestSupport", dependencies: ["NLCore"], path: "Tests/TestSupport", swiftSettings: numeric + strict),
+        .target(
+            name: "TestSupport", dependencies: ["NLCore"], path: "Tests/TestSupport", swiftSettings: numeric + strict),
         .testTarget(
             name: "NLCoreTests",
             dependencies: ["NLCore", "TestSupport", "CKernels"],

@@ -34,7 +34,12 @@ final class DatabaseLock: Sendable {
     /// Lets the next opener in. Idempotent.
     func release() {
         descriptor.withLock {
-            if let open = $0 { Glibc.close(open) }
+            if let open = $0 {
+                // Unlocked by word, not by closing alone: a child that is being started at this moment holds a copy of
+                // the descriptor until its exec.
+                flock(open, LOCK_UN)
+                Glibc.close(open)
+            }
             $0 = nil
         }
     }

@@ -278,7 +278,8 @@ public struct Consolidation: Sendable {
     private func fault(_ after: Losses) -> String? {
         if !isAnchorsKept(after) {
             let (from, to) = (before.anchors ?? 0, after.anchors ?? 0)
-            return "general text got worse: anchors' loss \(rounded(from)) to \(rounded(to)) nats a token, bound \(rounded(settings.anchorBound * 100)) %"
+            return
+                "general text got worse: anchors' loss \(rounded(from)) to \(rounded(to)) nats a token, bound \(rounded(settings.anchorBound * 100)) %"
         }
         for (what, was, now) in [("new", before.new, after.new), ("older", before.old, after.old)] {
             guard let was, let now, now > allowedLoss(was) else { continue }

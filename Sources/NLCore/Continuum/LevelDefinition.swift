@@ -46,7 +46,9 @@ public struct LevelDefinition: Sendable, Hashable {
         guard levels.count >= 3 else {
             throw ConfigurationError(
                 key: "cms_levels",
-                message: "has \(levels.count) levels; a daemon needs at least three: one for sessions, one for ingestion, one for consolidation")
+                message:
+                    "has \(levels.count) levels; a daemon needs at least three: one for sessions, one for ingestion, one for consolidation"
+            )
         }
         var definitions: [LevelDefinition] = []
         for (index, level) in levels.enumerated() {
@@ -77,12 +79,17 @@ public struct LevelDefinition: Sendable, Hashable {
         }
         if let pattern = unmatched.sorted().first {
             throw ConfigurationError(
-                key: "cms_levels", message: "level \"\(level.name)\" adapts \"\(pattern)\", which names no tensor of the model")
+                key: "cms_levels",
+                message: "level \"\(level.name)\" adapts \"\(pattern)\", which names no tensor of the model")
         }
-        if role == .reading, let foreign = found.first(where: { !$0.name.contains(".levels.") || $0.name.hasSuffix(".gain") }) {
+        if role == .reading,
+            let foreign = found.first(where: { !$0.name.contains(".levels.") || $0.name.hasSuffix(".gain") })
+        {
             throw ConfigurationError(
                 key: "cms_levels",
-                message: "level \"\(level.name)\" is owned by sessions and adapts \"\(foreign.name)\"; only matrices of CMS links (\"cms\") are possible there")
+                message:
+                    "level \"\(level.name)\" is owned by sessions and adapts \"\(foreign.name)\"; only matrices of CMS links (\"cms\") are possible there"
+            )
         }
         tensors = found
     }
@@ -145,10 +152,12 @@ public struct LevelOptimizer: Sendable, Hashable {
     public init(name: String?, learningRate: Double) throws(ConfigurationError) {
         guard let rule = Rule(rawValue: name ?? Rule.adamw.rawValue) else {
             throw ConfigurationError(
-                key: "cms_levels", message: "names the optimizer \"\(name ?? "")\"; known are \(Rule.allCases.map(\.rawValue))")
+                key: "cms_levels",
+                message: "names the optimizer \"\(name ?? "")\"; known are \(Rule.allCases.map(\.rawValue))")
         }
         guard learningRate >= 0 && learningRate.isFinite else {
-            throw ConfigurationError(key: "cms_levels", message: "has the learning rate \(learningRate); 0 or more is accepted")
+            throw ConfigurationError(
+                key: "cms_levels", message: "has the learning rate \(learningRate); 0 or more is accepted")
         }
         self.rule = rule
         self.learningRate = learningRate

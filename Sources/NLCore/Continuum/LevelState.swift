@@ -34,9 +34,12 @@ public struct LevelState: Sendable {
         _ definition: LevelDefinition, delta: ParameterSet<Float>, gradientSum: ParameterSet<Float>,
         firstMoment: ParameterSet<Float>, secondMoment: ParameterSet<Float>, counters: LevelCounters
     ) throws(LevelStateError) {
-        for (part, set) in [("delta", delta), ("gradient", gradientSum), ("first", firstMoment), ("second", secondMoment)] {
+        for (part, set) in [
+            ("delta", delta), ("gradient", gradientSum), ("first", firstMoment), ("second", secondMoment),
+        ] {
             if part != "delta" && set.names.isEmpty { continue }
-            let matches = set.names.count == definition.tensors.count
+            let matches =
+                set.names.count == definition.tensors.count
                 && definition.tensors.allSatisfy { set[$0.name]?.shape == $0.shape }
             guard matches else { throw LevelStateError(level: definition.name, part: part) }
         }
@@ -227,5 +230,7 @@ public struct LevelStateError: Error, Sendable, CustomStringConvertible {
     public let part: String
 
     /// What does not fit.
-    public var description: String { "level \"\(level)\": the stored \(part) does not hold the tensors the level adapts" }
+    public var description: String {
+        "level \"\(level)\": the stored \(part) does not hold the tensors the level adapts"
+    }
 }

@@ -159,25 +159,39 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
             if !holds { throw ConfigurationError(key: key.rawValue, message: message) }
         }
         try check(modelType == "hope", .modelType, "is \"\(modelType)\"; only \"hope\" is supported")
-        try check(mixer == "self_modifying_titans", .mixer, "is \"\(mixer)\"; only \"self_modifying_titans\" is supported")
+        try check(
+            mixer == "self_modifying_titans", .mixer, "is \"\(mixer)\"; only \"self_modifying_titans\" is supported")
         try check(cmsWiring == "sequential", .cmsWiring, "is \"\(cmsWiring)\"; only \"sequential\" is supported")
         try check(tiesEmbeddings, .tiesEmbeddings, "is false; the output head of a Hope model is its embedding")
         try check(normEpsilon == 1e-6, .normEpsilon, "is \(normEpsilon); only 1e-6 is supported")
-        try check((2...1 << 20).contains(vocabularySize), .vocabularySize, "is \(vocabularySize); 2 to 1048576 is accepted")
+        try check(
+            (2...1 << 20).contains(vocabularySize), .vocabularySize, "is \(vocabularySize); 2 to 1048576 is accepted")
         try check((1...1 << 14).contains(width), .width, "is \(width); 1 to 16384 is accepted")
         try check((1...256).contains(layers), .layers, "is \(layers); 1 to 256 is accepted")
         try check(heads >= 1 && width % heads == 0, .heads, "is \(heads); it must divide hidden_size, \(width)")
-        try check((1...8).contains(memoryHiddenMultiple), .memoryHiddenMultiple, "is \(memoryHiddenMultiple); 1 to 8 is accepted")
+        try check(
+            (1...8).contains(memoryHiddenMultiple), .memoryHiddenMultiple,
+            "is \(memoryHiddenMultiple); 1 to 8 is accepted")
         try check((1...1024).contains(chunkSize), .chunkSize, "is \(chunkSize); 1 to 1024 is accepted")
         try check(
             (chunkSize...4096).contains(projectionChunkSize) && projectionChunkSize % chunkSize == 0,
-            .projectionChunkSize, "is \(projectionChunkSize); a multiple of chunk_size, \(chunkSize), up to 4096 is accepted")
-        try check((1...16).contains(convolutionWindow), .convolutionWindow, "is \(convolutionWindow); 1 to 16 is accepted")
-        try check(stepSizeMaximum > 0 && stepSizeMaximum <= 1, .stepSizeMaximum, "is \(stepSizeMaximum); above 0 and up to 1 is accepted")
-        try check(memoryRadius > 0 && memoryRadius.isFinite, .memoryRadius, "is \(memoryRadius); a positive number is accepted")
+            .projectionChunkSize,
+            "is \(projectionChunkSize); a multiple of chunk_size, \(chunkSize), up to 4096 is accepted")
+        try check(
+            (1...16).contains(convolutionWindow), .convolutionWindow, "is \(convolutionWindow); 1 to 16 is accepted")
+        try check(
+            stepSizeMaximum > 0 && stepSizeMaximum <= 1, .stepSizeMaximum,
+            "is \(stepSizeMaximum); above 0 and up to 1 is accepted")
+        try check(
+            memoryRadius > 0 && memoryRadius.isFinite, .memoryRadius,
+            "is \(memoryRadius); a positive number is accepted")
         for level in levels {
-            try check((1...64).contains(level.hiddenMultiple), .levels, "level \"\(level.name)\": hidden_multiple is \(level.hiddenMultiple); 1 to 64 is accepted")
-            try check(level.chunkSize >= 1, .levels, "level \"\(level.name)\": chunk_size is \(level.chunkSize); at least 1 is accepted")
+            try check(
+                (1...64).contains(level.hiddenMultiple), .levels,
+                "level \"\(level.name)\": hidden_multiple is \(level.hiddenMultiple); 1 to 64 is accepted")
+            try check(
+                level.chunkSize >= 1, .levels,
+                "level \"\(level.name)\": chunk_size is \(level.chunkSize); at least 1 is accepted")
         }
         try check(Set(levels.map(\.name)).count == levels.count, .levels, "names a level twice: \(levels.map(\.name))")
         let known = ["delta", "retain"] + MemoryKind.projections.map(\.rawValue)

@@ -25,7 +25,8 @@ public struct HopeModel<S: TensorScalar> {
         var trained: [(name: String, variable: Variable<S>)] = []
         self.parameters = HopeParameters(configuration) { name, shape in
             guard let tensor = parameters[name], tensor.shape == shape else {
-                preconditionFailure("the model wants \"\(name)\" of shape \(shape), got \(String(describing: parameters[name]?.shape))")
+                preconditionFailure(
+                    "the model wants \"\(name)\" of shape \(shape), got \(String(describing: parameters[name]?.shape))")
             }
             guard trains(name) else { return tape.constant(tensor) }
             let variable = tape.parameter(tensor)

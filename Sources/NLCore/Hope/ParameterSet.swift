@@ -56,7 +56,8 @@ public struct ParameterSet<S: TensorScalar>: Sendable {
             guard let own = tensors[name], own.shape == tensor.shape else {
                 preconditionFailure("no tensor \"\(name)\" of shape \(tensor.shape) to add to")
             }
-            elementBlocks(own.count) { start, count in S.axpy(count, scale, tensor.pointer + start, own.pointer + start) }
+            elementBlocks(own.count) { start, count in S.axpy(count, scale, tensor.pointer + start, own.pointer + start)
+            }
         }
     }
 

@@ -35,7 +35,9 @@ enum BufferPool {
             return block
         }
         if let recycled, let pointer = UnsafeMutableRawPointer(bitPattern: recycled) { return pointer }
-        guard let fresh = aligned_alloc(alignment, size) else { fatalError("out of memory: \(size) bytes for a tensor") }
+        guard let fresh = aligned_alloc(alignment, size) else {
+            fatalError("out of memory: \(size) bytes for a tensor")
+        }
         return fresh
     }
 

@@ -13,7 +13,7 @@ public struct Tensor<S: TensorScalar>: Sendable {
         self.shape = shape
         storage = TensorStorage(count: shape.count)
         #if DEBUG
-        storage.pointer.update(repeating: .nan, count: shape.count)
+            storage.pointer.update(repeating: .nan, count: shape.count)
         #endif
     }
 

@@ -18,7 +18,9 @@ import Testing
 
     @Test func rolesAndTensorsFollowTheConfiguration() {
         #expect(definitions.map(\.role) == [.reading, .acquisition, .consolidation])
-        #expect(definitions[0].tensors.map(\.name) == (0..<2).flatMap { ["blocks.\($0).levels.0.up", "blocks.\($0).levels.0.down"] })
+        #expect(
+            definitions[0].tensors.map(\.name)
+                == (0..<2).flatMap { ["blocks.\($0).levels.0.up", "blocks.\($0).levels.0.down"] })
         #expect(definitions[1].tensors.count == 2 * (2 + 10))
         #expect(definitions[1].tensors.filter(\.isInitialState).count == 20)
     }
