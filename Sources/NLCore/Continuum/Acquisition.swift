@@ -251,13 +251,8 @@ public struct Acquisition: Sendable {
     private mutating func learn(
         _ inputs: [Int32], _ targets: [Int32], states: [TitansState<Float>]?, isNew: Bool
     ) throws(NumericsError) -> LearningWindow.Reading {
-        let reading = try window.read(
-            inputs, targets: targets, states: states, parameters: levels.effective, trained: trained)
-        guard let gradients = reading.gradients else { return reading }
-        try levels.update(.acquisition) { level throws(NumericsError) in
-            if isNew { level.note(losses: reading.losses) }
-            return try level.gather(gradients, tokenCount: inputs.count)
-        }
+        let reading = try levels.learn(
+            .acquisition, trained, by: window, inputs, targets: targets, states: states, isNew: isNew)
         learnedTokens += inputs.count
         return reading
     }

@@ -45,6 +45,28 @@ public struct LearningWindow: Sendable {
     }
 }
 
+extension SpaceLevels {
+    /// Reads one window with the levels as they are, and lets those of one role gather its gradient.
+    ///
+    /// - Parameters:
+    ///   - trained: names of the tensors that the role's levels adapt (``tensors(of:)``, asked once a job).
+    ///   - isNew: whether the losses count as the levels' surprise; those of rehearsed text do not.
+    /// - Throws: ``NumericsError``, and leaves the levels as they were.
+    mutating func learn(
+        _ role: LevelDefinition.Role, _ trained: Set<String>, by window: LearningWindow, _ inputs: [Int32],
+        targets: [Int32], states: [TitansState<Float>]?, isNew: Bool
+    ) throws(NumericsError) -> LearningWindow.Reading {
+        let reading = try window.read(
+            inputs, targets: targets, states: states, parameters: effective, trained: trained)
+        guard let gradients = reading.gradients else { return reading }
+        try update(role) { level throws(NumericsError) in
+            if isNew { level.note(losses: reading.losses) }
+            return try level.gather(gradients, tokenCount: inputs.count)
+        }
+        return reading
+    }
+}
+
 /// A text as it is learned: BOS before it, EOS after it.
 ///
 /// The end of a text is part of what it says: a model that has learned an answer also knows that it ends there.
