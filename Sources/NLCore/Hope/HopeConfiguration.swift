@@ -14,8 +14,40 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
         public var optimizer: String?
         /// The optimizer's learning rate; nil takes the level's default.
         public var learningRate: Double?
-        /// Which tensors the level adapts: `cms`, `initial_states`, or patterns of tensor names; nil takes the default.
+        /// Which tensors the level adapts: `cms`, `slots`, `initial_states`, or patterns of tensor names; nil takes the default.
         public var adapts: [String]?
+        /// An associative memory beside the level's link; nil has none.
+        public var slots: Slots?
+
+        /// The geometry of a level's slots (``HopeParameters/Slots``).
+        public struct Slots: Sendable, Hashable, Codable {
+            /// n: keys a half; there are n² slots.
+            public var halfKeys: Int
+            /// k: slots that a row addresses.
+            public var active: Int
+            /// How many of the last blocks have them; nil: all.
+            public var blocks: Int?
+
+            /// n².
+            public var count: Int { halfKeys * halfKeys }
+
+            /// A geometry.
+            public init(halfKeys: Int, active: Int, blocks: Int? = nil) {
+                self.halfKeys = halfKeys
+                self.active = active
+                self.blocks = blocks
+            }
+
+            enum CodingKeys: String, CodingKey {
+                case active, blocks
+                case halfKeys = "half_keys"
+            }
+        }
+
+        /// The level's slots in one of `layers` blocks.
+        func slots(inBlock block: Int, of layers: Int) -> Slots? {
+            slots.flatMap { block >= layers - ($0.blocks ?? layers) ? $0 : nil }
+        }
 
         /// A level of the given name, width and chunk size.
         public init(
@@ -31,7 +63,7 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
         }
 
         enum CodingKeys: String, CodingKey {
-            case name, optimizer, adapts
+            case name, optimizer, adapts, slots
             case hiddenMultiple = "hidden_multiple"
             case chunkSize = "chunk_size"
             case learningRate = "learning_rate"
@@ -192,6 +224,16 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
             try check(
                 level.chunkSize >= 1, .levels,
                 "level \"\(level.name)\": chunk_size is \(level.chunkSize); at least 1 is accepted")
+            guard let slots = level.slots else { continue }
+            try check(
+                (2...1024).contains(slots.halfKeys), .levels,
+                "level \"\(level.name)\": slots.half_keys is \(slots.halfKeys); 2 to 1024 is accepted")
+            try check(
+                (1..<slots.halfKeys).contains(slots.active), .levels,
+                "level \"\(level.name)\": slots.active is \(slots.active); 1 to half_keys - 1 is accepted")
+            try check(
+                (1...layers).contains(slots.blocks ?? layers), .levels,
+                "level \"\(level.name)\": slots.blocks is \(slots.blocks ?? layers); 1 to \(layers) is accepted")
         }
         try check(Set(levels.map(\.name)).count == levels.count, .levels, "names a level twice: \(levels.map(\.name))")
         let known = ["delta", "retain"] + MemoryKind.projections.map(\.rawValue)

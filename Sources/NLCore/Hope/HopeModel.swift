@@ -10,6 +10,8 @@ public struct HopeModel<S: TensorScalar> {
     private let trained: [(name: String, variable: Variable<S>)]
     private let tape: Tape<S>
     var form = SelfModifyingTitans<S>.Form.fused
+    /// Sees what each link reads, u `[B, T, D]` by block and level: slots are laid out over its statistics.
+    public var observe: ((_ block: Int, _ level: Int, _ input: Tensor<S>) -> Void)?
 
     /// Puts a model on a tape.
     ///
@@ -53,9 +55,14 @@ public struct HopeModel<S: TensorScalar> {
             let mixed = mixer(x.rms(gain: block.gain), state: state)
             x = x + mixed.output
             after.append(mixed.state)
-            for link in block.levels {
+            for (level, link) in block.levels.enumerated() {
                 // One link of the CMS chain (NL Eq. 70), with its residual and norm.
-                x = x + x.rms(gain: link.gain).linear(link.up).silu().linear(link.down)
+                let u = x.rms(gain: link.gain)
+                observe?(after.count - 1, level, u.value)
+                x = x + u.linear(link.up).silu().linear(link.down)
+                guard let slots = link.slots, let own = configuration.levels[level].slots else { continue }
+                let scores = u.detached.linear(slots.keys.detached).value
+                x = x + Variable<S>.recall(scores, bias: slots.bias.value, values: slots.values, active: own.active)
             }
         }
         return (x.rms(gain: parameters.gain).linear(parameters.embedding), after)

@@ -57,6 +57,24 @@ public struct HopeParameters<Content> {
         public var up: Content
         /// W↓, `[D, hidden]`.
         public var down: Content
+        /// Beside the dense link, where the level has one.
+        public var slots: Slots?
+    }
+
+    /// An associative memory of n² slots beside a link (product keys: Lample et al. 2019; memories that are written
+    /// sparsely forget less: Lin et al. 2025):
+    ///
+    ///     x + W↓ silu(W↑ u) + Σ_{i ∈ top k} s_i V_i          u = rms(x; g), scores = P u + b
+    ///
+    /// P and b never change; V is 0 until a level learns into it, so a model without anything learned computes what
+    /// it would without slots.
+    public struct Slots {
+        /// P, `[2n, D]`: the keys of both halves, over whitened inputs.
+        public var keys: Content
+        /// b, `[2n]`.
+        public var bias: Content
+        /// V, `[n², D]`.
+        public var values: Content
     }
 }
 
@@ -88,8 +106,15 @@ extension HopeParameters: Sendable where Content: Sendable {}
 extension HopeParameters.Block: Sendable where Content: Sendable {}
 extension HopeParameters.Mixer: Sendable where Content: Sendable {}
 extension HopeParameters.Link: Sendable where Content: Sendable {}
+extension HopeParameters.Slots: Sendable where Content: Sendable {}
 
 extension HopeParameters {
+    /// Whether a tensor is 0 in every base: the values of slots, which levels alone fill. A model file leaves it out.
+    public static func isZeroInBase(_ name: String) -> Bool { name.hasSuffix(".slots.values") }
+
+    /// Whether pretraining trains a tensor: all but the slots, which are laid out over a trained model.
+    public static func isPretrained(_ name: String) -> Bool { !name.contains(".slots.") }
+
     /// Asks for every parameter by name and shape, in the order of the checkpoint.
     public init(
         _ configuration: HopeConfiguration, make: (_ name: String, _ shape: Shape) throws -> Content
@@ -122,7 +147,13 @@ extension HopeParameters {
                     return Link(
                         gain: try make("\(link).gain", [width]),
                         up: try make("\(link).up", [level.hiddenMultiple * width, width]),
-                        down: try make("\(link).down", [width, level.hiddenMultiple * width]))
+                        down: try make("\(link).down", [width, level.hiddenMultiple * width]),
+                        slots: try level.slots(inBlock: layer, of: c.layers).map { slots in
+                            Slots(
+                                keys: try make("\(link).slots.keys", [2 * slots.halfKeys, width]),
+                                bias: try make("\(link).slots.bias", [2 * slots.halfKeys]),
+                                values: try make("\(link).slots.values", [slots.count, width]))
+                        })
                 })
         }
     }

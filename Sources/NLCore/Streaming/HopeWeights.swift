@@ -51,6 +51,19 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
         let up: PanelMatrix<S>
         /// W↓: hidden → D.
         let down: PanelMatrix<S>
+        /// Beside the dense link, where the level has one.
+        let slots: Slots?
+    }
+
+    struct Slots: Sendable {
+        /// P: D → 2n.
+        let keys: PanelMatrix<S>
+        /// b, `[2n]`.
+        let bias: Tensor<S>
+        /// V, `[n², D]`.
+        let values: Tensor<S>
+        /// k.
+        let active: Int
     }
 
     /// Prepares parameters for reading.
@@ -87,8 +100,14 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
                 stepSizeReadout: mixer.stepSizeReadout, stepSizeBias: mixer.stepSizeBias,
                 retentionReadout: mixer.retentionReadout, retentionBias: mixer.retentionBias,
                 headGain: mixer.headGain,
-                links: block.levels.map { link in
-                    Link(gain: link.gain, up: PanelMatrix([link.up]), down: PanelMatrix([link.down]))
+                links: zip(block.levels, configuration.levels).map { link, level in
+                    Link(
+                        gain: link.gain, up: PanelMatrix([link.up]), down: PanelMatrix([link.down]),
+                        slots: link.slots.map {
+                            Slots(
+                                keys: PanelMatrix([$0.keys]), bias: $0.bias, values: $0.values,
+                                active: level.slots?.active ?? 1)
+                        })
                 })
         }
     }

@@ -100,6 +100,14 @@ private struct StreamingPass<S: TensorScalar> {
         }
         link.down.multiply(batch.rows, active.pointer, into: x.pointer, accumulate: true)
         add(own.map { $0?.down }, active, to: x)
+        if let slots = link.slots { recall(slots) }
+    }
+
+    /// x ← x + Σ strength · value over the slots that rms(x; g) addresses (``HopeParameters/Slots``).
+    private func recall(_ slots: HopeWeights<S>.Slots) {
+        let scores = Tensor<S>(uninitialized: [batch.rows, slots.keys.outputs])
+        slots.keys.multiply(batch.rows, normed.pointer, into: scores.pointer)
+        SlotAddresses(scores, bias: slots.bias, active: slots.active).add(slots.values, to: x)
     }
 
     /// The norm of streams that have a gain of their own.

@@ -148,12 +148,16 @@ private struct ModelDirectory {
         var wanted: [(name: String, shape: Shape)] = []
         _ = HopeParameters<Void>(configuration) { name, shape in wanted.append((name, shape)) }
         let found = Set(file.names)
-        let missing = wanted.map(\.name).filter { !found.contains($0) }
+        let missing = wanted.map(\.name).filter { !found.contains($0) && !HopeParameters<Void>.isZeroInBase($0) }
         try require(missing.isEmpty, "model.safetensors lacks \(Self.list(missing)), which config.json asks for")
         let unknown = found.subtracting(wanted.map(\.name)).sorted()
         try require(unknown.isEmpty, "model.safetensors has \(Self.list(unknown)), unknown to the model of config.json")
         var parameters = ParameterSet<Float>()
         for (name, shape) in wanted {
+            if !found.contains(name) {
+                parameters[name] = .zeros(shape)
+                continue
+            }
             let axes = file.tensor(named: name)?.shape ?? []
             try require(
                 axes == shape.axes,
