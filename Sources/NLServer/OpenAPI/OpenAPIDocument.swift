@@ -734,7 +734,7 @@ paths:
       tags:
       - Memory
       summary: Make a snapshot of an exported file
-      description: The file must be of the model that is served. Nothing is known of the documents behind it: once it is restored, those of the space are `unlearned`. At most --max-import-bytes.
+      description: 'The file must be of the model that is served. Nothing is known of the documents behind it: once it is restored, those of the space are `unlearned`. At most --max-import-bytes.'
       parameters:
       - $ref: '#/components/parameters/Space'
       - name: name
@@ -879,7 +879,7 @@ paths:
       tags:
       - Memory
       summary: The snapshot as a safetensors file
-      description: Every tensor of the space's levels, optimizer state included, with counters and the model's digests as metadata: imported and restored, it scores the same to the last bit and learns on.
+      description: 'Every tensor of the space''s levels, optimizer state included, with counters and the model''s digests as metadata: imported and restored, it scores the same to the last bit and learns on.'
       parameters:
       - $ref: '#/components/parameters/ID'
       - $ref: '#/components/parameters/Space'
