@@ -6,7 +6,7 @@ import Testing
 @testable import NLServer
 
 /// Going back, comparing and carrying elsewhere: always to the last bit.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct SnapshotTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct SnapshotTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }
