@@ -27,6 +27,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.maxConcurrent)) var maxConcurrent: String?
     @Option(help: Self.help(.maxLearningQueue)) var maxLearningQueue: String?
     @Option(help: Self.help(.maxSessions)) var maxSessions: String?
+    @Option(help: Self.help(.maxSpaces)) var maxSpaces: String?
+    @Option(help: Self.help(.maxImportBytes)) var maxImportBytes: String?
     @Option(help: Self.help(.threads)) var threads: String?
     @Option(help: Self.help(.backend)) var backend: String?
     @Option(help: Self.help(.consolidateEvery)) var consolidateEvery: String?
@@ -36,6 +38,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.learnTargetRatio)) var learnTargetRatio: String?
     @Option(help: Self.help(.learnMaxPasses)) var learnMaxPasses: String?
     @Option(help: Self.help(.rehearsalShare)) var rehearsalShare: String?
+    @Option(help: Self.help(.snapshotEvery)) var snapshotEvery: String?
+    @Option(help: Self.help(.snapshotKeep)) var snapshotKeep: String?
     @Option(help: Self.help(.shutdownGrace)) var shutdownGrace: String?
     @Option(help: Self.help(.idleTimeout)) var idleTimeout: String?
     @Option(help: Self.help(.logLevel)) var logLevel: String?
@@ -50,6 +54,8 @@ struct ServeCommand: AsyncParsableCommand {
             (.readOnly, readOnly ? "true" : nil), (.maxBodyBytes, maxBodyBytes), (.maxDocumentBytes, maxDocumentBytes),
             (.maxTokensLimit, maxTokensLimit), (.maxQueue, maxQueue), (.maxConcurrent, maxConcurrent),
             (.maxLearningQueue, maxLearningQueue), (.maxSessions, maxSessions), (.threads, threads),
+            (.maxSpaces, maxSpaces), (.maxImportBytes, maxImportBytes), (.snapshotEvery, snapshotEvery),
+            (.snapshotKeep, snapshotKeep),
             (.backend, backend),
             (.consolidateEvery, consolidateEvery), (.consolidateIdle, consolidateIdle), (.anchorBound, anchorBound),
             (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio),

@@ -45,7 +45,9 @@ struct DocumentsController: Sendable {
     }
 
     @Sendable func get(_ request: Request, context: ServerContext) async throws -> Response {
-        try WireJSON.response(WireDocument(try await services.engine.document(context.parameters.require("id"))))
+        let query = try QueryParameters(request, accepted: ["space"])
+        let document = try await services.engine.document(context.parameters.require("id"), space: query.space())
+        return try WireJSON.response(WireDocument(document))
     }
 
     private func document(_ request: inout Request, key: String?) async throws -> DocumentSubmission {

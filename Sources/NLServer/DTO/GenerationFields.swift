@@ -140,4 +140,5 @@ struct RequestLimits: Sendable {
     var maxBodyBytes: Int
     var maxDocumentBytes: Int
     var maxTokens: Int
+    var maxImportBytes = 256 << 20
 }

@@ -12,6 +12,12 @@ struct EngineConfiguration: Sendable, Equatable {
     var maxLearningQueue = 10_000
     /// Sessions stored.
     var maxSessions = 1_000
+    /// Spaces, `default` included; the levels of each are held in memory.
+    var maxSpaces = 32
+    /// Make a snapshot of each space this long after the last, if it has learned since; zero: never.
+    var snapshotEvery: Duration = .zero
+    /// Automatic snapshots kept of each space.
+    var snapshotKeep = 7
     /// Generations decoded as one batch.
     var maxConcurrent = 8
     /// Compute threads shared by decoding and learning; 0: one per core.

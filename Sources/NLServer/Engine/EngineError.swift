@@ -4,7 +4,7 @@
 enum EngineError: Error, Sendable, Equatable {
     /// What a request can name and the engine may not have.
     enum Resource: String, Sendable, CaseIterable {
-        case model, space, session, document, job, level, consolidation
+        case model, space, session, document, job, level, consolidation, snapshot
     }
 
     /// What kind of storage trouble; the process goes on in every case.
@@ -25,6 +25,8 @@ enum EngineError: Error, Sendable, Equatable {
     case conflict(code: String, message: String)
     /// 409: another request holds this session.
     case sessionInUse(id: String)
+    /// 403: the space may not hold or learn more; the message says which quota, what is used, and what to do.
+    case quotaExceeded(message: String)
     /// 403: the daemon runs with `--read-only`. `action` completes "cannot …", as in "create a session".
     case readOnly(action: String)
     /// 400: `parameter` is the wire name of the offending field.

@@ -221,6 +221,7 @@ struct EngineStatistics: Sendable {
     var sessionsStored = 0
     var sessionsInUse = 0
     var documentsStored = 0
+    var spacesStored = 0
     var promptTokensTotal = 0
     var completionTokensTotal = 0
     var learnedTokensTotal = 0

@@ -30,6 +30,8 @@ tags:
   description: The levels, from fastest to slowest.
 - name: Sessions
   description: Streams read piece by piece, with a fast state of their own.
+- name: Spaces
+  description: Memories apart from each other, one for each tenant, user or project.
 - name: Operations
   description: Probes, metrics, the contract.
 security: []
@@ -340,6 +342,7 @@ paths:
       summary: 'One document: losses, generations touched'
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
       responses:
         '200':
           description: The document.
@@ -364,6 +367,8 @@ paths:
                   learned: null
                   now: null
                 generations: []
+        '400':
+          $ref: '#/components/responses/BadRequest'
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -393,6 +398,7 @@ paths:
           - learned
           - adopted
           - rejected
+          - restored
           - failed
           - cancelled
       responses:
@@ -420,6 +426,7 @@ paths:
       summary: One job, or its life as events
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/OnlySpace'
       - $ref: '#/components/parameters/AcceptEvents'
       responses:
         '200':
@@ -446,6 +453,8 @@ paths:
               schema:
                 type: string
                 description: As for documents; a consolidation ends with `adopted` or `rejected` (ConsolidationOutcome).
+        '400':
+          $ref: '#/components/responses/BadRequest'
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -465,6 +474,7 @@ paths:
         before it.
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/OnlySpace'
       responses:
         '200':
           description: The job as it is now.
@@ -472,6 +482,8 @@ paths:
             application/json:
               schema:
                 $ref: '#/components/schemas/Job'
+        '400':
+          $ref: '#/components/responses/BadRequest'
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -645,6 +657,281 @@ paths:
           $ref: '#/components/responses/InternalError'
         '503':
           $ref: '#/components/responses/Unavailable'
+  /v1/memory/snapshots:
+    get:
+      operationId: listSnapshots
+      tags:
+      - Memory
+      summary: List a space's snapshots, newest first
+      parameters:
+      - $ref: '#/components/parameters/Space'
+      - $ref: '#/components/parameters/Limit'
+      - $ref: '#/components/parameters/After'
+      responses:
+        '200':
+          description: A page.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/SnapshotList'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+    post:
+      operationId: createSnapshot
+      tags:
+      - Memory
+      summary: Name the newest generation of a space and keep it
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              $ref: '#/components/schemas/SnapshotRequest'
+            example:
+              name: before-import
+              note: all of 2025
+      responses:
+        '201':
+          description: Made.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Snapshot'
+          headers:
+            Location:
+              description: Where the new resource is.
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '413':
+          $ref: '#/components/responses/TooLarge'
+        '415':
+          $ref: '#/components/responses/UnsupportedMediaType'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/memory/snapshots/import:
+    post:
+      operationId: importSnapshot
+      tags:
+      - Memory
+      summary: Make a snapshot of an exported file
+      description: 'The file must be of the model that is served. Nothing is known of the documents behind it: once it is restored, those of the space are `unlearned`. At most --max-import-bytes.'
+      parameters:
+      - $ref: '#/components/parameters/Space'
+      - name: name
+        in: query
+        required: true
+        description: What the snapshot is called.
+        schema:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+      - name: note
+        in: query
+        description: At most 4096 bytes.
+        schema:
+          type: string
+      requestBody:
+        required: true
+        content:
+          application/octet-stream:
+            schema:
+              type: string
+              description: A safetensors file.
+      responses:
+        '201':
+          description: Made.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Snapshot'
+          headers:
+            Location:
+              description: Where the new resource is.
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '413':
+          $ref: '#/components/responses/TooLarge'
+        '415':
+          $ref: '#/components/responses/UnsupportedMediaType'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/memory/snapshots/{id}:
+    get:
+      operationId: getSnapshot
+      tags:
+      - Memory
+      summary: One snapshot
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      responses:
+        '200':
+          description: The snapshot.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Snapshot'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+    delete:
+      operationId: deleteSnapshot
+      tags:
+      - Memory
+      summary: Remove a snapshot
+      description: What others share with it stays.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      responses:
+        '204':
+          description: Removed.
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/memory/snapshots/{id}/restore:
+    post:
+      operationId: restoreSnapshot
+      tags:
+      - Memory
+      summary: Bring a space's levels back to a snapshot
+      description: An event of the ordered log, done by a job in its turn; it makes a new generation. Documents learned after the snapshot become `unlearned`, and are learned again when they are sent again.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      responses:
+        '202':
+          description: Queued.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/JobAnswer'
+          headers:
+            Location:
+              description: Where the new resource is.
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '429':
+          $ref: '#/components/responses/TooManyRequests'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/memory/snapshots/{id}/export:
+    get:
+      operationId: exportSnapshot
+      tags:
+      - Memory
+      summary: The snapshot as a safetensors file
+      description: 'Every tensor of the space''s levels, optimizer state included, with counters and the model''s digests as metadata: imported and restored, it scores the same to the last bit and learns on.'
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      responses:
+        '200':
+          description: The file.
+          content:
+            application/octet-stream:
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+  /v1/memory/snapshots/{id}/diff:
+    get:
+      operationId: diffSnapshot
+      tags:
+      - Memory
+      summary: How far a snapshot is from another state
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      - name: against
+        in: query
+        description: "`current`: the newest generation; `base`: the model file's levels; or the id of another snapshot of the space."
+        schema:
+          type: string
+          default: current
+      responses:
+        '200':
+          description: Per level.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/SnapshotDiff'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
   /v1/score:
     post:
       operationId: score
@@ -778,6 +1065,7 @@ paths:
       summary: One session
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/OnlySpace'
       responses:
         '200':
           description: The session.
@@ -785,6 +1073,8 @@ paths:
             application/json:
               schema:
                 $ref: '#/components/schemas/Session'
+        '400':
+          $ref: '#/components/responses/BadRequest'
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -800,9 +1090,12 @@ paths:
       summary: Remove a session and its state
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/OnlySpace'
       responses:
         '204':
           description: Removed.
+        '400':
+          $ref: '#/components/responses/BadRequest'
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -823,6 +1116,7 @@ paths:
       summary: A second session with the same state
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/OnlySpace'
       requestBody:
         required: false
         content:
@@ -857,6 +1151,209 @@ paths:
           $ref: '#/components/responses/UnsupportedMediaType'
         '429':
           $ref: '#/components/responses/TooManyRequests'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/spaces:
+    get:
+      operationId: listSpaces
+      tags:
+      - Spaces
+      summary: List spaces, by id
+      parameters:
+      - $ref: '#/components/parameters/Limit'
+      - $ref: '#/components/parameters/After'
+      responses:
+        '200':
+          description: A page.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/SpaceList'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+    post:
+      operationId: createSpace
+      tags:
+      - Spaces
+      summary: Make a space that has learned nothing
+      description: Its levels, journal, log, jobs, sessions and snapshots are its own. There may be as many as --max-spaces allows; more is 409.
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              $ref: '#/components/schemas/SpaceRequest'
+            example:
+              id: customer-7
+              quotas:
+                documents: 1000
+      responses:
+        '201':
+          description: Made.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Space'
+          headers:
+            Location:
+              description: Where the new resource is.
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '413':
+          $ref: '#/components/responses/TooLarge'
+        '415':
+          $ref: '#/components/responses/UnsupportedMediaType'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/spaces/{id}:
+    get:
+      operationId: getSpace
+      tags:
+      - Spaces
+      summary: One space, its quotas and what it uses
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      responses:
+        '200':
+          description: The space.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Space'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+    patch:
+      operationId: changeSpace
+      tags:
+      - Spaces
+      summary: Change a name or quotas
+      description: A quota that is left out stays as it is; null takes it away. One below what is used only keeps more from coming.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              $ref: '#/components/schemas/SpaceChangeRequest'
+            example:
+              quotas:
+                documents: null
+      responses:
+        '200':
+          description: The space as it is now.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Space'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '413':
+          $ref: '#/components/responses/TooLarge'
+        '415':
+          $ref: '#/components/responses/UnsupportedMediaType'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+    delete:
+      operationId: deleteSpace
+      tags:
+      - Spaces
+      summary: Remove a space with everything in it
+      description: Its jobs are cancelled first. 409 for the space `default`, while one of its sessions is being read, and while a job has not ended yet.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      responses:
+        '204':
+          description: Removed.
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/spaces/{id}/fork:
+    post:
+      operationId: forkSpace
+      tags:
+      - Spaces
+      summary: A second space that goes on from where this one is
+      description: It has the same generation, its tensors shared until either changes, and the same journal and log. Sessions, snapshots, and documents that wait are not taken over. Quotas are the parent's unless given.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              $ref: '#/components/schemas/SpaceRequest'
+            example:
+              id: customer-7-trial
+      responses:
+        '201':
+          description: Made.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Space'
+          headers:
+            Location:
+              description: Where the new resource is.
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '413':
+          $ref: '#/components/responses/TooLarge'
+        '415':
+          $ref: '#/components/responses/UnsupportedMediaType'
         '500':
           $ref: '#/components/responses/InternalError'
         '503':
@@ -988,6 +1485,14 @@ components:
         description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
         pattern: ^[A-Za-z0-9._:-]{1,128}$
         default: default
+    OnlySpace:
+      name: space
+      in: query
+      description: Look in this memory only; in another one is 404.
+      schema:
+        type: string
+        description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+        pattern: ^[A-Za-z0-9._:-]{1,128}$
     Limit:
       name: limit
       in: query
@@ -1023,7 +1528,7 @@ components:
       name: Accept
       in: header
       description: '`text/event-stream` follows the learning live: accepted, progress, then learned, adopted, rejected,
-        failed or cancelled (or `error` when the daemon shuts down).'
+        restored, failed or cancelled (or `error` when the daemon shuts down).'
       schema:
         type: string
   schemas:
@@ -1940,6 +2445,8 @@ components:
           - learned
           - failed
           - cancelled
+          - unlearned
+          description: '`unlearned`: a restore went back to before it was learned; sent again, it is learned again.'
         title:
           type:
           - string
@@ -1997,6 +2504,7 @@ components:
           enum:
           - learn
           - consolidate
+          - restore
         status:
           type: string
           enum:
@@ -2005,6 +2513,7 @@ components:
           - learned
           - adopted
           - rejected
+          - restored
           - failed
           - cancelled
         space:
@@ -2046,6 +2555,10 @@ components:
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
         consolidation_id:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        snapshot_id:
           type: string
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
@@ -2775,6 +3288,335 @@ components:
           - 'null'
           description: What to send as `after` for the next page.
       additionalProperties: false
+    SpaceQuotas:
+      type: object
+      required: []
+      properties:
+        documents:
+          type:
+          - integer
+          - 'null'
+          description: Documents, whatever became of them.
+          minimum: 0
+        bytes:
+          type:
+          - integer
+          - 'null'
+          description: Bytes of the documents' texts.
+          minimum: 0
+        learning_seconds:
+          type:
+          - number
+          - 'null'
+          description: Seconds the learner works for the space. Asked when documents and consolidations are accepted; consolidations by schedule are counted and not refused.
+          minimum: 0
+      additionalProperties: false
+      description: What a space may use; null is as much as there is. More is 403 `quota_exceeded`.
+    SpaceRequest:
+      type: object
+      required:
+      - id
+      properties:
+        id:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        name:
+          type:
+          - string
+          - 'null'
+          description: At most 256 bytes.
+          minLength: 1
+        quotas:
+          $ref: '#/components/schemas/SpaceQuotas'
+      additionalProperties: false
+    SpaceChangeRequest:
+      type: object
+      required: []
+      properties:
+        name:
+          type:
+          - string
+          - 'null'
+          description: At most 256 bytes.
+          minLength: 1
+        quotas:
+          $ref: '#/components/schemas/SpaceQuotas'
+      additionalProperties: false
+    SpaceOrigin:
+      oneOf:
+      - type: object
+        required:
+        - event
+        - generation
+        - space
+        properties:
+          space:
+            type: string
+          generation:
+            type: integer
+            minimum: 0
+          event:
+            type: integer
+            description: The last event of that space's log that the fork has in common with it.
+            minimum: 0
+        additionalProperties: false
+      - type: 'null'
+    SpaceUsage:
+      type: object
+      required:
+      - bytes
+      - documents
+      - learning_seconds
+      - sessions
+      properties:
+        documents:
+          type: integer
+          minimum: 0
+        bytes:
+          type: integer
+          minimum: 0
+        learning_seconds:
+          type: number
+          minimum: 0
+        sessions:
+          type: integer
+          minimum: 0
+      additionalProperties: false
+    Space:
+      type: object
+      required:
+      - created
+      - generation
+      - id
+      - name
+      - parent
+      - quotas
+      - usage
+      properties:
+        id:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        name:
+          type: string
+        created:
+          type: string
+          format: date-time
+        generation:
+          type: integer
+          minimum: 0
+          description: The newest; 0 before anything was learned.
+        parent:
+          $ref: '#/components/schemas/SpaceOrigin'
+        quotas:
+          $ref: '#/components/schemas/SpaceQuotas'
+        usage:
+          $ref: '#/components/schemas/SpaceUsage'
+      additionalProperties: false
+    SnapshotRequest:
+      type: object
+      required:
+      - name
+      properties:
+        name:
+          type: string
+          description: 'Unique within the space. 1 to 128 characters of A-Z, a-z, 0-9 and . _ - :, not beginning with auto-'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        space:
+          type:
+          - string
+          - 'null'
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        note:
+          type:
+          - string
+          - 'null'
+          description: At most 4096 bytes.
+      additionalProperties: false
+    Snapshot:
+      type: object
+      required:
+      - bytes
+      - created
+      - event
+      - generation
+      - id
+      - name
+      - note
+      - origin
+      - space
+      properties:
+        id:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        space:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        name:
+          type: string
+        note:
+          type:
+          - string
+          - 'null'
+        created:
+          type: string
+          format: date-time
+        origin:
+          type: string
+          description: 'Who made it: a request, --snapshot-every, or an imported file.'
+          enum:
+          - request
+          - policy
+          - file
+        generation:
+          type: integer
+          minimum: 0
+        event:
+          type:
+          - integer
+          - 'null'
+          description: The last event of the log it contains; null where it came from a file.
+          minimum: 0
+        bytes:
+          type: integer
+          minimum: 0
+          description: Of its tensors, shared with whatever else has them.
+      additionalProperties: false
+    SnapshotCounts:
+      type: object
+      required:
+      - delta_norm
+      - tokens_read
+      - updates
+      properties:
+        updates:
+          type: integer
+          minimum: 0
+        tokens_read:
+          type: integer
+          minimum: 0
+        delta_norm:
+          type: number
+          minimum: 0
+      additionalProperties: false
+    TensorChange:
+      type: object
+      required:
+      - distance
+      - name
+      - relative
+      properties:
+        name:
+          type: string
+        distance:
+          type: number
+          minimum: 0
+        relative:
+          type: number
+          minimum: 0
+      additionalProperties: false
+    LevelDiff:
+      type: object
+      required:
+      - distance
+      - moved
+      - name
+      - other
+      - relative
+      - snapshot
+      properties:
+        name:
+          type: string
+        distance:
+          type: number
+          minimum: 0
+          description: ‖Δθ_a − Δθ_b‖ over the level's tensors.
+        relative:
+          type: number
+          minimum: 0
+          description: That over the norm of the base's same tensors.
+        snapshot:
+          $ref: '#/components/schemas/SnapshotCounts'
+        other:
+          $ref: '#/components/schemas/SnapshotCounts'
+        moved:
+          type: array
+          maxItems: 10
+          items:
+            $ref: '#/components/schemas/TensorChange'
+          description: 'The tensors that moved most, most first.'
+      additionalProperties: false
+    SnapshotDiff:
+      type: object
+      required:
+      - against
+      - levels
+      - snapshot
+      - space
+      properties:
+        snapshot:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        space:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        against:
+          type: string
+        levels:
+          type: array
+          items:
+            $ref: '#/components/schemas/LevelDiff'
+      additionalProperties: false
+    SpaceList:
+      type: object
+      required:
+      - data
+      - has_more
+      - next
+      - object
+      properties:
+        object:
+          const: list
+        data:
+          type: array
+          items:
+            $ref: '#/components/schemas/Space'
+        has_more:
+          type: boolean
+        next:
+          type:
+          - string
+          - 'null'
+          description: What to send as `after` for the next page.
+      additionalProperties: false
+    SnapshotList:
+      type: object
+      required:
+      - data
+      - has_more
+      - next
+      - object
+      properties:
+        object:
+          const: list
+        data:
+          type: array
+          items:
+            $ref: '#/components/schemas/Snapshot'
+        has_more:
+          type: boolean
+        next:
+          type:
+          - string
+          - 'null'
+          description: What to send as `after` for the next page.
+      additionalProperties: false
   responses:
     BadRequest:
       description: Broken JSON, invalid UTF-8, an unknown field, or a value of the wrong type or range.
@@ -2804,7 +3646,7 @@ components:
               param: temperature
               code: invalid_value
     Forbidden:
-      description: The daemon runs with --read-only, or a page of another origin asked.
+      description: The daemon runs with --read-only, a quota of the space is used up, or a page of another origin asked.
       content:
         application/problem+json:
           schema:
@@ -2818,7 +3660,7 @@ components:
             code: read_only
             request_id: 77df4fa9-2ffe-4626-881e-859be2b80d62
     OpenAIForbidden:
-      description: The daemon runs with --read-only, or a page of another origin asked.
+      description: The daemon runs with --read-only, a quota of the space is used up, or a page of another origin asked.
       content:
         application/json:
           schema:

@@ -25,6 +25,8 @@ struct JobDetail: Codable {
     var generation: Int64?
     /// Of a consolidation: what asked for it.
     var trigger: String?
+    /// Of a restore: the snapshot.
+    var snapshot: String?
 }
 
 extension JobDetail.Progress {
@@ -38,11 +40,12 @@ extension JobRecord {
     init(_ record: Store.JobRecord) {
         let detail = (try? record.detail.decoded(as: JobDetail.self)) ?? JobDetail()
         let failure = record.error.flatMap { try? $0.decoded(as: JobFailure.self) }
-        let kind: Kind = record.kind == .consolidate ? .consolidate : .learn
+        let kind = Kind(rawValue: record.kind.rawValue) ?? .learn
         self.init(
             id: record.id, kind: kind, status: Status(record.status), space: record.space,
             documentID: record.document, consolidationID: kind == .consolidate ? record.id : nil,
-            progress: record.progress, created: record.created, started: record.started, finished: record.finished,
+            snapshotID: detail.snapshot, progress: record.progress, created: record.created, started: record.started,
+            finished: record.finished,
             failure: failure.map { Failure(code: $0.code, message: $0.message) },
             learning: detail.learning.map {
                 LearningProgress(pass: $0.pass, tokens: $0.tokens, loss: $0.loss, progress: $0.progress)
@@ -59,6 +62,7 @@ extension JobRecord.Status {
         case .learned: self = .learned
         case .adopted: self = .adopted
         case .rejected: self = .rejected
+        case .restored: self = .restored
         case .failed: self = .failed
         case .cancelled: self = .cancelled
         }
@@ -73,6 +77,7 @@ extension JobStatus {
         case .learned: self = .learned
         case .adopted: self = .adopted
         case .rejected: self = .rejected
+        case .restored: self = .restored
         case .failed: self = .failed
         case .cancelled: self = .cancelled
         }
@@ -89,6 +94,7 @@ extension DocumentRecord {
             case .learned: .learned
             case .failed: .failed
             case .cancelled: .cancelled
+            case .unlearned: .unlearned
             }
         let generations = [record.firstGeneration, record.lastGeneration].compactMap { $0.map(Int.init) }
         self.init(

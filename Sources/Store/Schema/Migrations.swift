@@ -4,7 +4,7 @@ import GRDB
 /// at; a released function is never edited.
 enum Migrations {
     /// In order; the n-th makes version n.
-    static let all: [@Sendable (Database) throws -> Void] = [version1]
+    static let all: [@Sendable (Database) throws -> Void] = [version1, version2]
 
     static var latestVersion: Int { all.count }
 
@@ -30,6 +30,11 @@ enum Migrations {
     /// TEXT is bound as a C string here and would end at a NUL; a digest is a 32-byte BLOB.
     @Sendable private static func version1(_ db: Database) throws {
         try db.execute(sql: modelsAndSpaces + states + journal + histories)
+    }
+
+    /// Forks and quotas of spaces, restores in the log, snapshots.
+    @Sendable private static func version2(_ db: Database) throws {
+        try db.execute(sql: spacesAndSnapshots)
     }
 
     private static let modelsAndSpaces = """
@@ -153,5 +158,34 @@ enum Migrations {
             verdict TEXT NOT NULL, reason TEXT NOT NULL, tokens INTEGER NOT NULL, generation INTEGER,
             losses TEXT NOT NULL);
         CREATE INDEX consolidation_by_space ON consolidation(space_id, sequence);
+        """
+
+    private static let spacesAndSnapshots = """
+        -- The space it was forked from, and how much of that one's log it took over.
+        ALTER TABLE space ADD COLUMN parent TEXT;
+        ALTER TABLE space ADD COLUMN parent_generation INTEGER;
+        ALTER TABLE space ADD COLUMN parent_event INTEGER;
+        CREATE INDEX space_by_parent ON space(parent);
+
+        -- Quotas; null is none. `learning_seconds` is what was used.
+        ALTER TABLE space ADD COLUMN quota_documents INTEGER;
+        ALTER TABLE space ADD COLUMN quota_bytes INTEGER;
+        ALTER TABLE space ADD COLUMN quota_seconds REAL;
+        ALTER TABLE space ADD COLUMN learning_seconds REAL NOT NULL DEFAULT 0;
+
+        -- Of a restore: the place in the log it went back to, or the imported generation it took over.
+        ALTER TABLE event ADD COLUMN target INTEGER;
+        ALTER TABLE event ADD COLUMN source INTEGER;
+
+        -- Came from a file: no generation of the space's own, and never its newest.
+        ALTER TABLE generation ADD COLUMN imported INTEGER NOT NULL DEFAULT 0;
+
+        CREATE TABLE snapshot (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL,
+            space_id TEXT NOT NULL REFERENCES space(id) ON DELETE CASCADE,
+            name TEXT NOT NULL, note TEXT, created REAL NOT NULL, automatic INTEGER NOT NULL DEFAULT 0,
+            generation_id INTEGER NOT NULL REFERENCES generation(id) ON DELETE CASCADE,
+            UNIQUE (space_id, id), UNIQUE (space_id, name));
+        CREATE INDEX snapshot_by_generation ON snapshot(generation_id);
         """
 }

@@ -66,15 +66,7 @@ extension HopeEngine {
     /// Publishes the newest generation of every space.
     private static func loadSpaces(_ context: EngineContext) throws -> [SpaceMemory] {
         let ids = try context.store.read { try $0.spaces().map(\.id) }
-        return try ids.map { id in
-            let (memory, created) = try SpaceMemory.load(id, model: context.model, store: context.store)
-            context.spaces.publish(
-                try PublishedSpace(
-                    name: id, generation: Int(memory.generation ?? 0), published: created, levels: memory.levels,
-                    lastUpdates: memory.lastUpdates))
-            context.journal.signals.setStanding(try memory.standing(context.store), of: id)
-            return memory
-        }
+        return try ids.map { try context.load(space: $0) }
     }
 
     private static func start(_ context: EngineContext, spaces: [SpaceMemory]) throws -> Running {

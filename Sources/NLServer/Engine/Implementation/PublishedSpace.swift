@@ -63,6 +63,16 @@ final class SpaceRegistry: Sendable {
         spaces.withLock { $0[space.name] = space }
     }
 
+    /// Lets requests read a space that is new; leaves a generation alone that the learner has published meanwhile.
+    func publishFirst(_ space: PublishedSpace) {
+        spaces.withLock { spaces in
+            if spaces[space.name] == nil { spaces[space.name] = space }
+        }
+    }
+
+    /// The space has been deleted; requests that have begun keep what they read.
+    func remove(_ space: String) { spaces.withLock { $0[space] = nil } }
+
     /// Ids of all spaces, sorted.
     var names: [String] { spaces.withLock { $0.keys.sorted() } }
 }

@@ -16,6 +16,12 @@ enum EventPayload {
         /// Documents learned up to here are consolidated if this was adopted.
         var isAdopted: Bool
     }
+
+    /// For people: what is done is said by the event's target or source.
+    struct Restore: Codable {
+        var snapshot: String
+        var name: String
+    }
 }
 
 extension EngineConfiguration {

@@ -36,6 +36,9 @@ final class LearningJournal: Sendable {
     /// Documents in the database.
     var documentsStored: Int { documents.withLock { $0 } }
 
+    /// Documents came with a space, or went with one.
+    func noteDocuments(_ count: Int) { documents.withLock { $0 += count } }
+
     /// Takes no new work from now on.
     func beginDraining() { draining.withLock { $0 = true } }
 
@@ -70,7 +73,7 @@ final class LearningJournal: Sendable {
         }
         let claim = submission.idempotencyKey.map { key in
             IdempotencyClaim(
-                key: key,
+                key: Self.stored(key, of: submission.space),
                 request: SHA256Digest(of: [submission.space, submission.id ?? "", digest.hex].joined(separator: "\n")))
         }
         let acceptance = try transaction.accept(
@@ -79,8 +82,18 @@ final class LearningJournal: Sendable {
                 metadata: try submission.metadata.map { try JSONText(encoding: $0) } ?? .empty, text: submission.text,
                 tokenCount: tokenCount), idempotency: claim)
         // Asked last, so that what is there already is answered although the queue is full; throwing takes all back.
-        if acceptance.outcome != .duplicate { try requireRoom() }
+        if acceptance.outcome != .duplicate {
+            try requireRoom()
+            try transaction.requireQuotas(
+                of: submission.space, added: acceptance.outcome == .accepted ? acceptance.document : nil)
+        }
         return acceptance
+    }
+
+    /// Keys are a space's own: another may use the same. A blank keeps them apart from those of the default space,
+    /// which can have none.
+    private static func stored(_ key: String, of space: String) -> String {
+        space == Space.default ? key : " " + SHA256Digest(of: space + " " + key).hex
     }
 
     private func check(_ submission: DocumentSubmission) throws(EngineError) {
@@ -120,6 +133,7 @@ final class LearningJournal: Sendable {
         switch job.status {
         case .queued, .running: return nil
         case .learned: return .learned(job)
+        case .restored: return .restored(job)
         case .failed: return .failed(job)
         case .cancelled: return .cancelled(job)
         case .adopted, .rejected:
@@ -189,6 +203,7 @@ final class LearningJournal: Sendable {
                 guard try transaction.documentCounts(space: space)[.learned] ?? 0 > 0 else {
                     throw EngineError.conflict(code: "nothing_to_consolidate", message: "Nothing has been learned yet.")
                 }
+                try transaction.requireQuotas(of: space, added: nil)
                 return try queueConsolidation(of: space, trigger: .manual, in: transaction)
             }
         }
@@ -223,17 +238,17 @@ final class LearningJournal: Sendable {
 
     // MARK: - Limits
 
-    private func requireRoom() throws(EngineError) {
+    func requireRoom() throws(EngineError) {
         guard signals.counts.queued < configuration.maxLearningQueue else {
             throw .overloaded(queue: "learning queue", retryAfter: .seconds(10))
         }
     }
 
-    private func requireWritable(_ action: String) throws(EngineError) {
+    func requireWritable(_ action: String) throws(EngineError) {
         if configuration.isReadOnly { throw .readOnly(action: action) }
     }
 
-    private func requireOpen(for action: String) throws(EngineError) {
+    func requireOpen(for action: String) throws(EngineError) {
         try requireWritable(action)
         if draining.withLock({ $0 }) {
             throw .unavailable(reason: "the daemon is shutting down", retryAfter: .seconds(5))

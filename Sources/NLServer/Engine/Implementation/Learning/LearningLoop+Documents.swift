@@ -4,9 +4,8 @@ import Store
 extension LearningLoop {
     /// Learns one document (design §3, "Acquire").
     func learn(_ job: Store.JobRecord) throws {
-        guard let space = spaces[job.space], let document = job.document else {
-            throw UnknownWork(job: job.id)
-        }
+        guard let document = job.document else { throw UnknownWork(job: job.id) }
+        let space = try memory(of: job.space)
         let text = try reader.text(space: space.name, document: document)
         let event = try context.store.read { try $0.nextEventSequence(space: space.name) }
         let seed = SeededRandom.mix(UInt64(event), JournalReader.digest(text))

@@ -5,6 +5,8 @@ import Store
 /// A space as the learner holds it: the only mutable copy of its levels in the process.
 struct SpaceMemory {
     let name: String
+    /// When the space was made: one of the same name made after it was deleted is another.
+    let created: Date
     var levels: SpaceLevels
     /// The generation on disk that these levels are; nil: the model file's.
     var generation: Int64?
@@ -15,25 +17,34 @@ struct SpaceMemory {
     var consolidatedThrough: Int64
 
     /// Reads the newest whole generation of a space.
-    static func load(_ space: String, model: LoadedModel, store: MemoryStore) throws -> (SpaceMemory, created: Date) {
+    ///
+    /// - Returns: with when that generation was made.
+    static func load(
+        _ space: String, model: LoadedModel, store: MemoryStore
+    ) throws -> (memory: SpaceMemory, created: Date) {
+        guard let created = try store.read({ try $0.space(space)?.created }) else { throw UnknownSpace(name: space) }
         guard let generation = try store.read({ try $0.newestGeneration(space: space) }) else {
             let levels = try SpaceLevels(model.configuration, base: model.base)
             let memory = SpaceMemory(
-                name: space, levels: levels, generation: nil, event: 0, lastUpdates: [:], consolidatedThrough: 0)
+                name: space, created: created, levels: levels, generation: nil, event: 0, lastUpdates: [:],
+                consolidatedThrough: 0)
             return (memory, Date())
         }
         let (levels, metadata) = try GenerationCodec.levels(of: generation, model: model)
         let event = generation.record.event ?? 0
         let memory = SpaceMemory(
-            name: space, levels: levels, generation: generation.record.number, event: event,
+            name: space, created: created, levels: levels, generation: generation.record.number, event: event,
             lastUpdates: metadata.levels.compactMapValues(\.lastUpdate),
-            consolidatedThrough: try lastConsolidation(space, through: event, store: store) { $0.isAdopted })
+            consolidatedThrough: try lastConsolidation(
+                space, in: store.read { try $0.effectiveLog(space: space, through: event) }, store: store,
+                where: \.isAdopted))
         return (memory, generation.record.created)
     }
 
     /// What the schedule of consolidations starts from.
     func standing(_ store: MemoryStore) throws -> ConsolidationSchedule.Standing {
-        let lastTried = try Self.lastConsolidation(name, through: event, store: store) { _ in true }
+        let log = try store.read { try $0.effectiveLog(space: name, through: event) }
+        let lastTried = try Self.lastConsolidation(name, in: log, store: store) { _ in true }
         return try store.read { reader in
             let journal = try reader.journal(space: name, before: event + 1)
             var standing = ConsolidationSchedule.Standing()
@@ -47,15 +58,16 @@ struct SpaceMemory {
         }
     }
 
-    private static func lastConsolidation(
-        _ space: String, through last: Int64, store: MemoryStore, where holds: (EventPayload.Consolidate) -> Bool
+    /// The last consolidation among the events in force that `holds`; 0 where there is none.
+    static func lastConsolidation(
+        _ space: String, in log: EffectiveLog, store: MemoryStore, where holds: (EventPayload.Consolidate) -> Bool
     ) throws -> Int64 {
         var found: Int64 = 0
         var position: Int64 = 0
         while true {
             let events = try store.read { try $0.events(space: space, after: position) }
             guard let end = events.last else { return found }
-            for event in events where event.kind == .consolidate && event.sequence <= last {
+            for event in events where event.kind == .consolidate && log.contains(event.sequence) {
                 if holds(try event.payload.decoded(as: EventPayload.Consolidate.self)) { found = event.sequence }
             }
             position = end.sequence
