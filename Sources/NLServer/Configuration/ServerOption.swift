@@ -19,6 +19,7 @@ enum ServerOption: String, CaseIterable, Sendable {
     case learnTargetRatio = "learn-target-ratio"
     case learnMaxPasses = "learn-max-passes"
     case rehearsalShare = "rehearsal-share"
+    case settling
     case shutdownGrace = "shutdown-grace"
     case idleTimeout = "idle-timeout"
     case logLevel = "log-level"
@@ -58,6 +59,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .learnTargetRatio: "0.6"
         case .learnMaxPasses: "24"
         case .rehearsalShare: "0.5"
+        case .settling: "true"
         case .shutdownGrace: "25s"
         case .idleTimeout: "75s"
         case .logLevel: "info"
@@ -89,6 +91,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .learnTargetRatio: "A document of 1,000 tokens or more is learned at this share of its loss by the base."
         case .learnMaxPasses: "Most passes over a document; what is not learned by then says so."
         case .rehearsalShare: "Share of the tokens trained on that are older text."
+        case .settling: "Shorten what a document changed as far as it stays known, before it is published."
         case .shutdownGrace: "How long streams may finish after SIGTERM; a second signal exits at once."
         case .idleTimeout: "Close connections that carry no request for this long."
         case .logLevel: "trace, debug, info, notice, warning, error or critical."

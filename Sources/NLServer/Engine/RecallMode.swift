@@ -1,0 +1,9 @@
+/// Where an answer may take its knowledge from.
+enum RecallMode: String, Sendable, CaseIterable {
+    /// What the levels have learned; no document is read again.
+    case weights
+    /// Passages of the journal, read before the prompt by the untouched base: retrieval, to compare with.
+    case journal
+    /// Both.
+    case both
+}
