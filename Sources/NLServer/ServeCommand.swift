@@ -37,6 +37,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.learnMaxPasses)) var learnMaxPasses: String?
     @Option(help: Self.help(.rehearsalShare)) var rehearsalShare: String?
     @Option(help: Self.help(.settling)) var settling: String?
+    @Option(help: Self.help(.recallBudgetTokens)) var recallBudgetTokens: String?
     @Option(help: Self.help(.shutdownGrace)) var shutdownGrace: String?
     @Option(help: Self.help(.idleTimeout)) var idleTimeout: String?
     @Option(help: Self.help(.logLevel)) var logLevel: String?
@@ -55,7 +56,8 @@ struct ServeCommand: AsyncParsableCommand {
             (.consolidateEvery, consolidateEvery), (.consolidateIdle, consolidateIdle), (.anchorBound, anchorBound),
             (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio),
             (.learnMaxPasses, learnMaxPasses),
-            (.rehearsalShare, rehearsalShare), (.settling, settling), (.shutdownGrace, shutdownGrace),
+            (.rehearsalShare, rehearsalShare), (.settling, settling), (.recallBudgetTokens, recallBudgetTokens),
+            (.shutdownGrace, shutdownGrace),
             (.idleTimeout, idleTimeout), (.logLevel, logLevel), (.logFormat, logFormat),
         ]
         return Dictionary(uniqueKeysWithValues: all.compactMap { option, value in value.map { (option, $0) } })

@@ -51,6 +51,7 @@ struct ServerConfiguration: Sendable, Equatable {
         engine.learnMaxPasses = try reader.integer(.learnMaxPasses, 1...10_000)
         engine.rehearsalShare = try reader.number(.rehearsalShare, 0...0.9)
         engine.settles = try reader.value(.settling, "true or false", OptionValue.boolean)
+        engine.recallBudgetTokens = try reader.integer(.recallBudgetTokens, 1...1_000_000)
         shutdownGrace = try reader.duration(.shutdownGrace)
         idleTimeout = try reader.duration(.idleTimeout)
         logLevel = try reader.word(.logLevel)
@@ -87,6 +88,7 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .learnMaxPasses: "\(e.learnMaxPasses)"
                 case .rehearsalShare: "\(e.rehearsalShare)"
                 case .settling: "\(e.settles)"
+                case .recallBudgetTokens: "\(e.recallBudgetTokens)"
                 case .shutdownGrace: "\(shutdownGrace.seconds)s"
                 case .idleTimeout: "\(idleTimeout.seconds)s"
                 case .logLevel: logLevel.rawValue

@@ -20,6 +20,7 @@ enum ServerOption: String, CaseIterable, Sendable {
     case learnMaxPasses = "learn-max-passes"
     case rehearsalShare = "rehearsal-share"
     case settling
+    case recallBudgetTokens = "recall-budget-tokens"
     case shutdownGrace = "shutdown-grace"
     case idleTimeout = "idle-timeout"
     case logLevel = "log-level"
@@ -60,6 +61,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .learnMaxPasses: "24"
         case .rehearsalShare: "0.5"
         case .settling: "true"
+        case .recallBudgetTokens: "512"
         case .shutdownGrace: "25s"
         case .idleTimeout: "75s"
         case .logLevel: "info"
@@ -92,6 +94,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .learnMaxPasses: "Most passes over a document; what is not learned by then says so."
         case .rehearsalShare: "Share of the tokens trained on that are older text."
         case .settling: "Shorten what a document changed as far as it stays known, before it is published."
+        case .recallBudgetTokens: "Most tokens of recalled passages read before a prompt that asks for recall."
         case .shutdownGrace: "How long streams may finish after SIGTERM; a second signal exits at once."
         case .idleTimeout: "Close connections that carry no request for this long."
         case .logLevel: "trace, debug, info, notice, warning, error or critical."

@@ -33,6 +33,8 @@ struct EngineConfiguration: Sendable, Equatable {
     var rehearsalShare = 0.5
     /// Shorten what a document changed as far as it stays known, before it is published.
     var settles = true
+    /// Most tokens of recalled passages read before a prompt, where the request does not say.
+    var recallBudgetTokens = 512
     /// Longest document in UTF-8 bytes.
     var maxDocumentBytes = 1 << 20
 }

@@ -7,3 +7,10 @@ enum RecallMode: String, Sendable, CaseIterable {
     /// Both.
     case both
 }
+
+/// A document of the journal that was read before a prompt.
+struct RecalledDocument: Sendable, Equatable {
+    var id: String
+    /// Of its nearest passage, as a share of the nearest of all: 1 for the first.
+    var score: Double
+}
