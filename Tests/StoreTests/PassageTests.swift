@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test func theNearestPassageComesFirst() throws {
-        try database.withStore { store, _ in
+        try database.withStore { store, _ throws in
             try accept("The river ran past the old mill.", id: "mill", in: store)
             try accept("A lighthouse keeper writes down the weather.", id: "lighthouse", in: store)
             try accept("Bread needs flour, water, salt and time.", id: "bread", in: store)
@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test func spacesDoNotSeeEachOther() throws {
-        try database.withStore { store, _ in
+        try database.withStore { store, _ throws in
             try store.transaction { _ = try $0.createSpace("other") }
             try accept("The password is zanzibar.", id: "mine", in: store)
             try accept("The password is timbuktu.", id: "theirs", space: "other", in: store)
@@ -44,12 +44,12 @@ import Testing
     }
 
     @Test func whatIsDeletedIsNotFoundAndItsWordsLeaveTheFile() throws {
-        try database.withStore { store, _ in
+        try database.withStore { store, _ throws in
             try store.transaction { _ = try $0.createSpace("other") }
             try accept("The password is zanzibarquux.", id: "gone", in: store)
             try accept("The password is timbuktuquux.", id: "theirs", space: "other", in: store)
             try accept("The river ran past the old mill.", id: "kept", in: store)
-            try store.transaction { transaction in
+            try store.transaction { transaction throws in
                 try transaction.db.execute(sql: "DELETE FROM document WHERE id = 'gone'")
                 try transaction.db.execute(sql: "DELETE FROM space WHERE id = 'other'")
             }
@@ -67,7 +67,7 @@ import Testing
         #expect(file.range(of: Data("zanzibar".utf8)) == nil)
         #expect(file.range(of: Data("timbuktu".utf8)) == nil)
         try database.expectSound()
-        try database.withStore { store, _ in
+        try database.withStore { store, _ throws in
             // FTS5's own verdict: index and content agree.
             try store.withDatabase {
                 try $0.execute(sql: "INSERT INTO passage_index (passage_index, rank) VALUES ('integrity-check', 1)")
@@ -77,9 +77,9 @@ import Testing
 
     @Test func aTransactionThatFailsTakesItsPassagesWithIt() throws {
         struct Failure: Error {}
-        try database.withStore { store, _ in
+        try database.withStore { store, _ throws in
             #expect(throws: Failure.self) {
-                try store.transaction { transaction in
+                try store.transaction { transaction throws in
                     _ = try transaction.accept(DocumentDraft(id: "x", text: "zanzibar", tokenCount: 1))
                     throw Failure()
                 }
@@ -91,7 +91,8 @@ import Testing
     }
 
     @Test func textsFromBeforeTheIndexAreIndexedAtOpening() throws {
-        try database.withStore { store, _ in try accept("The river ran past the old mill.", id: "old", in: store) }
+        try database.withStore { store, _ throws in try accept("The river ran past the old mill.", id: "old", in: store)
+        }
         try database.withRawConnection { db in
             try db.execute(
                 sql: """
@@ -99,11 +100,11 @@ import Testing
                     INSERT INTO passage_index (passage_index) VALUES ('delete-all')
                     """)
         }
-        try database.withStore { store, _ in
+        try database.withStore { store, _ throws in
             #expect(try found("river", in: store) == ["old"])
             #expect(try store.withDatabase { try Int.fetchOne($0, sql: "SELECT count(*) FROM passage") } == 1)
         }
-        try database.withStore { store, _ in #expect(try found("river", in: store) == ["old"]) }
+        try database.withStore { store, _ throws in #expect(try found("river", in: store) == ["old"]) }
     }
 
     @Test(arguments: [
@@ -112,7 +113,7 @@ import Testing
         String(repeating: "word ", count: 10_000) + "river",
     ])
     func aHostilePromptIsOnlyWords(_ prompt: String) throws {
-        try database.withStore { store, _ in
+        try database.withStore { store, _ throws in
             try accept("The river ran past the old mill.", id: "mill", in: store)
             let isAsked = prompt.contains("river")
             #expect(try found(prompt, in: store) == (isAsked ? ["mill"] : []))
@@ -120,7 +121,7 @@ import Testing
     }
 
     @Test func cancelledDocumentsAreNotLookedAt() throws {
-        try database.withStore { store, _ in
+        try database.withStore { store, _ throws in
             try accept("The river ran past the old mill.", id: "mill", in: store)
             try store.transaction { _ = try $0.updateDocument(space: "default", id: "mill", status: .cancelled) }
             #expect(try found("river", in: store).isEmpty)

@@ -15,7 +15,7 @@ final class EvaluatedMemory: Sendable {
     }
 
     let client: DaemonClient
-    private let learner: Learner
+    private let learner: LearningMethod
     private let settings: EvaluationSettings
     private let progress: EvaluationProgress
     /// Nil for a daemon that was there before.
@@ -23,7 +23,7 @@ final class EvaluatedMemory: Sendable {
     private let state = Mutex(State())
 
     init(
-        client: DaemonClient, daemon: SpawnedDaemon?, learner: Learner, settings: EvaluationSettings,
+        client: DaemonClient, daemon: SpawnedDaemon?, learner: LearningMethod, settings: EvaluationSettings,
         progress: EvaluationProgress
     ) {
         self.client = client

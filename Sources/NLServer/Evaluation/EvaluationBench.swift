@@ -16,7 +16,7 @@ struct EvaluationBench: Sendable {
 
     /// `body` with a memory that has learned nothing; it is gone afterwards.
     func withMemory<Value: Sendable>(
-        _ learner: Learner, _ body: @Sendable (EvaluatedMemory) async throws -> Value
+        _ learner: LearningMethod, _ body: @Sendable (EvaluatedMemory) async throws -> Value
     ) async throws -> Value {
         switch source {
         case .running(let client):

@@ -1,5 +1,5 @@
 import Foundation
-import Glibc
+import NIOCore
 import Synchronization
 
 /// What an evaluation found, and everything needed to find it again.

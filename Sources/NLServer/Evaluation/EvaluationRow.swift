@@ -14,7 +14,7 @@ enum EvaluationRow: String, Sendable, CaseIterable {
     case full
 
     /// Which memory answers.
-    var learner: Learner? {
+    var learner: LearningMethod? {
         switch self {
         case .base: nil
         case .ours, .oursRecall, .recall: .ours
@@ -33,7 +33,7 @@ enum EvaluationRow: String, Sendable, CaseIterable {
 }
 
 /// How a memory is made.
-enum Learner: String, Sendable, CaseIterable {
+enum LearningMethod: String, Sendable, CaseIterable {
     case ours, naive, full
 
     /// Options of `serve` that make it so.

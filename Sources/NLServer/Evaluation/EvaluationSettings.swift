@@ -30,8 +30,8 @@ struct EvaluationSettings: Sendable {
     var daemonOptions: [String] = []
 
     /// Rows that learn, grouped by the memory that answers them, in order.
-    var learners: [(learner: Learner, rows: [EvaluationRow])] {
-        Learner.allCases.compactMap { learner in
+    var learners: [(learner: LearningMethod, rows: [EvaluationRow])] {
+        LearningMethod.allCases.compactMap { learner in
             let own = rows.filter { $0.learner == learner }
             return own.isEmpty ? nil : (learner, own)
         }

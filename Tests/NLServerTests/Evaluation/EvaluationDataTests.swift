@@ -1,4 +1,5 @@
 import Foundation
+import NLCore
 import Testing
 
 @testable import NLServer

@@ -155,8 +155,7 @@ actor InMemoryEngine: ModelEngine {
         let start = GenerationStart(
             generation: generation, seed: request.sampling.seed ?? 7, promptTokenCount: prompt.count,
             promptTokens: request.echo ? prompt.enumerated().map { piece($1, request, isFirst: $0 == 0) } : [],
-            job: job,
-            recalled: recalled)
+            job: job, recalled: recalled)
         Task { await self.decode(request, start, into: channel) }
         return channel.makeStream()
     }

@@ -1,5 +1,6 @@
 import Foundation
 import NIOCore
+import NIOHTTP1
 
 /// A document that an evaluation has the daemon learn.
 struct EvaluationDocument: Encodable, Sendable, Equatable {

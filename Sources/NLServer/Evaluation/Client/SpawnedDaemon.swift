@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import NIOHTTP1
 import Synchronization
 
 /// A daemon of the evaluation's own: this program's `serve` on a database of its own, to be killed and started again.

@@ -18,11 +18,17 @@ struct TaskSuite: Sendable {
         var exact: Double
     }
 
+    /// What the untouched base scores, and how long each answer may be.
+    private struct Base: Sendable {
+        var lengths: [[Int]]
+        var scores: [Score]
+    }
+
     func run(_ bench: EvaluationBench) async throws {
         guard !tasks.isEmpty, tasks.allSatisfy({ !$0.learned.isEmpty && !$0.asked.isEmpty }) else {
             throw EvaluationError("a task has nothing to learn or nothing to ask; the set is too small for the options")
         }
-        let (lengths, base) = try await bench.withBase { memory in
+        let base = try await bench.withBase { memory in
             let lengths = try await lengths(memory, bench)
             let scores = try await tasks.indices.asyncMap { try await score($0, .base, memory, lengths, bench) }
             if bench.settings.rows.contains(.base) {
@@ -33,19 +39,19 @@ struct TaskSuite: Sendable {
                 row.figures["acc"] = mean(scores.map(\.main))
                 try bench.report.add(row)
             }
-            return (lengths, scores)
+            return Base(lengths: lengths, scores: scores)
         }
         for (learner, rows) in bench.settings.learners {
             try await bench.withMemory(learner) { memory in
-                try await run(rows, memory, lengths, base, bench)
+                try await run(rows, memory, base, bench)
             }
         }
     }
 
     private func run(
-        _ rows: [EvaluationRow], _ memory: EvaluatedMemory, _ lengths: [[Int]], _ base: [Score],
-        _ bench: EvaluationBench
+        _ rows: [EvaluationRow], _ memory: EvaluatedMemory, _ base: Base, _ bench: EvaluationBench
     ) async throws {
+        let lengths = base.lengths
         var matrices = [RetentionMatrix](repeating: RetentionMatrix(), count: rows.count)
         for task in tasks.indices {
             try await memory.learn(documents(task))
@@ -71,7 +77,7 @@ struct TaskSuite: Sendable {
                 figures["acc"] = matrix.averageAccuracy
                 figures["bwt"] = matrix.backwardTransfer
                 figures["forgetting"] = matrix.forgetting
-                figures["net_gain"] = matrix.netGain(over: base.map(\.main))
+                figures["net_gain"] = matrix.netGain(over: base.scores.map(\.main))
                 var result = memory.row(row, stage, figures: figures, cases: cases, standing: standing)
                 (result.tasks, result.retention) = (tasks.count, matrix.rows)
                 try bench.report.add(result)
