@@ -42,6 +42,7 @@ final class EvaluatedMemory: Sendable {
     /// Has documents learned, in order, consolidating between them where that is the plan.
     func learn(_ documents: [EvaluationDocument]) async throws {
         var rest = documents[...]
+        let total = self.documents + documents.count
         while !rest.isEmpty {
             var size = rest.count
             if case .every(let interval) = settings.consolidation, learner.consolidates {
@@ -52,7 +53,7 @@ final class EvaluatedMemory: Sendable {
             let began = ContinuousClock.now
             let before = self.documents
             let jobs = try await client.learn(batch) { [learner, progress] done in
-                progress.step("\(learner.rawValue): learned", before + done, of: before + documents.count)
+                progress.step("\(learner.rawValue): learned", before + done, of: total)
             }
             for job in jobs where job.status != "learned" {
                 progress.note("job \(job.id) ended as \(job.status): \(job.error?.message ?? "")")
@@ -123,11 +124,18 @@ final class EvaluatedMemory: Sendable {
             let learning = EvaluationReport.Learning(
                 secondsPerDocument: state.learning / .seconds(max(state.documents, 1)), learned: state.learned,
                 targetsReached: state.targetsReached, consolidationSeconds: state.consolidating / .seconds(1))
-            return EvaluationReport.Row(
+            var result = EvaluationReport.Row(
                 row: row.rawValue, stage: stage, documents: state.documents,
                 figures: figures.filter { $0.value.isFinite }, cases: cases, standing: standing,
                 learning: state.documents == 0 ? nil : learning,
                 consolidation: state.consolidation, restarted: state.isRestarted)
+            // The base answers it: what the memory beside it learned says nothing about it.
+            if row == .recall {
+                (result.learning, result.consolidation) = (nil, nil)
+                result.standing = EvaluationReport.Standing(
+                    fingerprint: standing.fingerprint, anchorsLoss: nil, deltaNorm: [:], relativeDrift: [:])
+            }
+            return result
         }
     }
 }

@@ -23,6 +23,9 @@ enum EvaluationRow: String, Sendable, CaseIterable {
         }
     }
 
+    /// Whether a consolidation can change what the row answers: what was read again is as it was.
+    func isScored(_ stage: EvaluationReport.Row.Stage) -> Bool { self != .recall || stage != .consolidated }
+
     var recallMode: RecallMode {
         switch self {
         case .oursRecall: .both

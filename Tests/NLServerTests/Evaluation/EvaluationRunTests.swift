@@ -49,7 +49,8 @@ import Testing
 
     private static func run(_ arguments: [String]) async throws -> (status: Int32, output: String, errors: String) {
         let process = Process()
-        process.executableURL = try #require(built, "the program was not built beside the tests")
+        let program: URL = try #require(Self.built, "the program was not built beside the tests")
+        process.executableURL = program
         process.arguments = ["eval"] + arguments
         let (output, errors) = (Pipe(), Pipe())
         (process.standardOutput, process.standardError) = (output, errors)
@@ -89,6 +90,38 @@ import Testing
         #expect(!result.rows.contains { $0.row == "naive" && $0.stage == "consolidated" })
         #expect(table.contains("| ours | learned | 2 |"))
         #expect(result.rows.allSatisfy { $0.standing.anchors_loss != nil })
+    }
+
+    @Test func aSignalKeepsWhatWasScoredAndLeavesNoDaemon() async throws {
+        let home = try EngineHome()
+        let json = home.path + "/result.json"
+        let process = Process()
+        let program: URL = try #require(Self.built)
+        process.executableURL = program
+        process.arguments = [
+            "eval", "counterfact", "--file", try Self.edits(in: home.path), "--model", home.model.path,
+            "--counts", "4", "--json", json,
+            // It would learn for a long time.
+            "--daemon-options", "--threads 1 --learn-max-passes 10000 --learn-target-loss 0",
+        ]
+        (process.standardOutput, process.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
+        func result() throws -> Result {
+            try JSONDecoder().decode(Result.self, from: Data(contentsOf: URL(filePath: json)))
+        }
+        func daemons() throws -> Int {
+            try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { Int32($0) != nil }.count { pid in
+                let line = (try? String(contentsOfFile: "/proc/\(pid)/cmdline", encoding: .utf8)) ?? ""
+                return line.contains("serve") && line.contains(home.model.path) && !line.contains("counterfact")
+            }
+        }
+        try process.run()
+        try await eventually(within: .seconds(90)) { try (try? result())?.rows.count == 1 && daemons() == 1 }
+        kill(process.processIdentifier, SIGINT)
+        try await eventually(within: .seconds(30)) { !process.isRunning }
+        #expect(process.terminationStatus == 130)
+        #expect(try !result().is_complete)
+        #expect(try result().rows.map(\.row) == ["base"])
+        #expect(try daemons() == 0)
     }
 
     @Test func badOptionsAreRefusedInWords() async throws {

@@ -29,7 +29,7 @@ struct EditSuite: Sendable {
                     try await memory.learn(cases.prefix(count).map(\.document))
                     try await bench.scoring(memory) { stage in
                         let standing = try await memory.standing()
-                        for row in rows {
+                        for row in rows where row.isScored(stage) {
                             let figures = try await figures(count, row, memory, base, bench)
                             try bench.report.add(
                                 memory.row(row, stage, figures: figures, cases: count, standing: standing))

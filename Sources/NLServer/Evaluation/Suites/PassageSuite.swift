@@ -30,7 +30,7 @@ struct PassageSuite: Sendable {
                     try await memory.learn(documents(count))
                     try await bench.scoring(memory) { stage in
                         let standing = try await memory.standing()
-                        for row in rows {
+                        for row in rows where row.isScored(stage) {
                             var figures = try await figures(count, row, memory, bench)
                             figures["net_gain"] =
                                 (figures["containment"] ?? 0) - (base[count]?["containment"] ?? 0)

@@ -65,7 +65,7 @@ struct TaskSuite: Sendable {
         }
         try await bench.scoring(memory) { stage in
             let standing = try await memory.standing()
-            for (index, row) in rows.enumerated() {
+            for (index, row) in rows.enumerated() where row.isScored(stage) {
                 let scores = try await tasks.indices.asyncMap { try await score($0, row, memory, lengths, bench) }
                 if stage == .learned {
                     matrices[index].append(scores.map(\.main))
