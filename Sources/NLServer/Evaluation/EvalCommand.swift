@@ -44,7 +44,9 @@ struct EvalCommand: AsyncParsableCommand {
     @Option(help: "Pieces of that text.") var anchorPieces = 48
     @Option(help: "Requests at the same time.") var parallel = 4
     @Option(help: "full: the step size (default: that of the model's medium level).") var fullLearningRate: Double?
-    @Option(help: "Further options of serve, for all rows, as one text: '--learn-target-loss 0.05 --threads 2'.")
+    @Option(
+        parsing: .unconditional,
+        help: "Further options of serve, for all rows, as one text: '--learn-target-loss 0.05 --threads 2'.")
     var daemonOptions = ""
     @Option(help: "Write the result as JSON; whole after every row.") var json: String?
     @Option(help: "Write the table to this file instead of standard output.") var markdown: String?
