@@ -40,6 +40,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.rehearsalShare)) var rehearsalShare: String?
     @Option(help: Self.help(.snapshotEvery)) var snapshotEvery: String?
     @Option(help: Self.help(.snapshotKeep)) var snapshotKeep: String?
+    @Option(help: Self.help(.settling)) var settling: String?
+    @Option(help: Self.help(.recallBudgetTokens)) var recallBudgetTokens: String?
     @Option(help: Self.help(.shutdownGrace)) var shutdownGrace: String?
     @Option(help: Self.help(.idleTimeout)) var idleTimeout: String?
     @Option(help: Self.help(.logLevel)) var logLevel: String?
@@ -60,8 +62,9 @@ struct ServeCommand: AsyncParsableCommand {
             (.consolidateEvery, consolidateEvery), (.consolidateIdle, consolidateIdle), (.anchorBound, anchorBound),
             (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio),
             (.learnMaxPasses, learnMaxPasses),
-            (.rehearsalShare, rehearsalShare), (.shutdownGrace, shutdownGrace), (.idleTimeout, idleTimeout),
-            (.logLevel, logLevel), (.logFormat, logFormat),
+            (.rehearsalShare, rehearsalShare), (.settling, settling), (.recallBudgetTokens, recallBudgetTokens),
+            (.shutdownGrace, shutdownGrace),
+            (.idleTimeout, idleTimeout), (.logLevel, logLevel), (.logFormat, logFormat),
         ]
         return Dictionary(uniqueKeysWithValues: all.compactMap { option, value in value.map { (option, $0) } })
     }

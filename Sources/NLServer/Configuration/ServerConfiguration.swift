@@ -57,6 +57,8 @@ struct ServerConfiguration: Sendable, Equatable {
         engine.rehearsalShare = try reader.number(.rehearsalShare, 0...0.9)
         engine.snapshotEvery = try reader.duration(.snapshotEvery)
         engine.snapshotKeep = try reader.integer(.snapshotKeep, 1...10_000)
+        engine.settles = try reader.value(.settling, "true or false", OptionValue.boolean)
+        engine.recallBudgetTokens = try reader.integer(.recallBudgetTokens, 1...1_000_000)
         shutdownGrace = try reader.duration(.shutdownGrace)
         idleTimeout = try reader.duration(.idleTimeout)
         logLevel = try reader.word(.logLevel)
@@ -96,6 +98,8 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .rehearsalShare: "\(e.rehearsalShare)"
                 case .snapshotEvery: "\(e.snapshotEvery.seconds)s"
                 case .snapshotKeep: "\(e.snapshotKeep)"
+                case .settling: "\(e.settles)"
+                case .recallBudgetTokens: "\(e.recallBudgetTokens)"
                 case .shutdownGrace: "\(shutdownGrace.seconds)s"
                 case .idleTimeout: "\(idleTimeout.seconds)s"
                 case .logLevel: logLevel.rawValue

@@ -37,6 +37,10 @@ struct EngineConfiguration: Sendable, Equatable {
     var learnMaxPasses = 24
     /// Share of the tokens trained on that are rehearsed, half from the journal, half anchors.
     var rehearsalShare = 0.5
+    /// Shorten what a document changed as far as it stays known, before it is published.
+    var settles = true
+    /// Most tokens of recalled passages read before a prompt, where the request does not say.
+    var recallBudgetTokens = 512
     /// Longest document in UTF-8 bytes.
     var maxDocumentBytes = 1 << 20
 }

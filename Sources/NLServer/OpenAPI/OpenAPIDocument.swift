@@ -21,7 +21,7 @@ servers:
 - url: http://127.0.0.1:8080
 tags:
 - name: OpenAI
-  description: Compatible with OpenAI's API, with `session`, `space` and `learn`.
+  description: Compatible with OpenAI's API, with `session`, `space`, `learn` and `recall`.
 - name: Documents
   description: What the model is given to learn.
 - name: Jobs
@@ -1748,6 +1748,27 @@ components:
           - session
           - space
           - null
+        recall:
+          type:
+          - string
+          - 'null'
+          description: 'Where knowledge comes from: the levels (`weights`), passages of the space''s documents read
+            by the untouched base (`journal`), or both. The passages nearest to the prompt by their words (BM25; of
+            a chat, to what the user said last) are read before it, each followed by an empty line, the nearest
+            last. Not with `session`.'
+          enum:
+          - weights
+          - journal
+          - both
+          - null
+          default: weights
+        recall_budget:
+          type:
+          - integer
+          - 'null'
+          description: Most tokens of passages, up to the daemon's limit for a request; only with `recall`. Left
+            out, what `--recall-budget-tokens` says.
+          minimum: 1
       additionalProperties: false
     ChatMessage:
       type: object
@@ -2003,6 +2024,27 @@ components:
           - session
           - space
           - null
+        recall:
+          type:
+          - string
+          - 'null'
+          description: 'Where knowledge comes from: the levels (`weights`), passages of the space''s documents read
+            by the untouched base (`journal`), or both. The passages nearest to the prompt by their words (BM25; of
+            a chat, to what the user said last) are read before it, each followed by an empty line, the nearest
+            last. Not with `session`.'
+          enum:
+          - weights
+          - journal
+          - both
+          - null
+          default: weights
+        recall_budget:
+          type:
+          - integer
+          - 'null'
+          description: Most tokens of passages, up to the daemon's limit for a request; only with `recall`. Left
+            out, what `--recall-budget-tokens` says.
+          minimum: 1
       additionalProperties: false
       description: A field that is null is as if left out.
     Usage:
@@ -2063,6 +2105,25 @@ components:
           minimum: 0
         job:
           $ref: '#/components/schemas/Job'
+        recall:
+          type: array
+          description: With `recall`, the documents whose passages were read before the prompt, nearest first.
+          items:
+            type: object
+            required:
+            - document
+            - score
+            properties:
+              document:
+                type: string
+                description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+                pattern: ^[A-Za-z0-9._:-]{1,128}$
+              score:
+                type: number
+                description: BM25 of its nearest passage, as a share of the nearest of all.
+                minimum: 0
+                maximum: 1
+            additionalProperties: false
       additionalProperties: false
     FinishReason:
       type: string

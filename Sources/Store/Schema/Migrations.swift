@@ -4,7 +4,7 @@ import GRDB
 /// at; a released function is never edited.
 enum Migrations {
     /// In order; the n-th makes version n.
-    static let all: [@Sendable (Database) throws -> Void] = [version1, version2]
+    static let all: [@Sendable (Database) throws -> Void] = [version1, version2, version4]
 
     static var latestVersion: Int { all.count }
 
@@ -35,6 +35,31 @@ enum Migrations {
     /// Forks and quotas of spaces, restores in the log, snapshots.
     @Sendable private static func version2(_ db: Database) throws {
         try db.execute(sql: spacesAndSnapshots)
+    }
+
+    /// Passages of the journal's texts and an index over their words.
+    ///
+    /// The index is a virtual table, which no trigger may touch where the schema is not trusted
+    /// (``Connection``). So what is deleted, by whatever cascade, is noted in a plain table, and every transaction takes
+    /// it out of the index before it commits (`settlePassages`). Texts that were there before are indexed at opening.
+    @Sendable private static func version4(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- Never reused ids: one that was deleted may still be in the index until the transaction's end.
+                CREATE TABLE passage (
+                    id INTEGER PRIMARY KEY AUTOINCREMENT,
+                    sequence INTEGER NOT NULL REFERENCES document(sequence) ON DELETE CASCADE,
+                    text TEXT NOT NULL);
+                CREATE INDEX passage_by_document ON passage(sequence);
+
+                CREATE TABLE passage_deleted (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+                CREATE TRIGGER passage_delete AFTER DELETE ON passage BEGIN
+                    INSERT INTO passage_deleted (id, text) VALUES (old.id, old.text);
+                END;
+
+                CREATE VIRTUAL TABLE passage_index USING fts5(
+                    text, content = 'passage', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2');
+                """)
     }
 
     private static let modelsAndSpaces = """

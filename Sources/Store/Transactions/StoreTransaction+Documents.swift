@@ -131,7 +131,9 @@ extension StoreTransaction {
                     draft.space, id, sha256.data, draft.title, draft.metadata.text, text.count, draft.tokenCount,
                     DocumentStatus.queued.rawValue, now.timeIntervalSince1970,
                 ])
-            try run("INSERT INTO document_text (sequence, text) VALUES (?, ?)", [db.lastInsertedRowID, text])
+            let sequence = db.lastInsertedRowID
+            try run("INSERT INTO document_text (sequence, text) VALUES (?, ?)", [sequence, text])
+            try index(draft.text, of: sequence)
         }
         let job = try createJob(kind: .learn, space: draft.space, document: id)
         guard let document = try document(space: draft.space, id: id) else { throw StoreError.notFound(row) }

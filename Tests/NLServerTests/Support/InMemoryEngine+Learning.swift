@@ -159,4 +159,14 @@ extension InMemoryEngine {
         finishFollowers(of: id, with: .cancelled(job))
         return job
     }
+
+    /// Documents of a space that share words with a prompt, those that share most first.
+    func recalled(near prompt: [Int], in space: String) -> [RecalledDocument] {
+        func words(_ text: String) -> Set<Substring> { Set(text.lowercased().split { !$0.isLetter && !$0.isNumber }) }
+        let asked = words(String(decoding: prompt.map { UInt8(truncatingIfNeeded: $0) }, as: UTF8.self))
+        let shared = documentOrder.filter { documentsByID[$0]?.space == space }
+            .map { (id: $0, count: words(textsByID[$0] ?? "").intersection(asked).count) }
+            .filter { $0.count > 0 }.sorted { $0.count > $1.count }
+        return shared.map { RecalledDocument(id: $0.id, score: Double($0.count) / Double(shared[0].count)) }
+    }
 }

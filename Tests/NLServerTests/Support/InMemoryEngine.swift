@@ -161,12 +161,13 @@ actor InMemoryEngine: ModelEngine {
                     space: request.space)
             ).job
         }
+        let recalled = request.recall == .weights ? nil : recalled(near: prompt, in: request.space)
         running += 1
         let channel = EventChannel<GenerationEvent>(capacity: 4)
         let start = GenerationStart(
             generation: generation(of: request.space), seed: request.sampling.seed ?? 7, promptTokenCount: prompt.count,
-            promptTokens: request.echo ? prompt.enumerated().map { piece($1, request, isFirst: $0 == 0) } : [], job: job
-        )
+            promptTokens: request.echo ? prompt.enumerated().map { piece($1, request, isFirst: $0 == 0) } : [],
+            job: job, recalled: recalled)
         Task { await self.decode(request, start, into: channel) }
         return channel.makeStream()
     }

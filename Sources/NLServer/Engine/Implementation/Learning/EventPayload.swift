@@ -34,6 +34,7 @@ extension EngineConfiguration {
         settings.longTargetShare = learnTargetRatio
         // A share of all tokens, as a ratio to those of the document.
         settings.rehearsalRatio = rehearsalShare / max(1 - rehearsalShare, 0.01)
+        if !settles { settings.settlingSteps = 0 }
         return settings
     }
 

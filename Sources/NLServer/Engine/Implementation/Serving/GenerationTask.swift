@@ -126,7 +126,8 @@ final class GenerationTask: RunningTask {
         phase = .writing
         let start = GenerationStart(
             generation: space.generation, seed: plan.seed, promptTokenCount: plan.promptTokenCount,
-            reusedTokenCount: plan.input.reused, promptTokens: prompt.finished(), job: plan.job)
+            reusedTokenCount: plan.input.reused, promptTokens: prompt.finished(), job: plan.job,
+            recalled: plan.recalled)
         _ = channel.offer(.started(start))  // the first event: there is room
         if plan.request.maxTokens == 0 { end(Ending(reason: .length, text: "")) }
     }
