@@ -104,7 +104,7 @@ public struct Acquisition: Sendable {
     private var target = 0.0
     private var pass = 0
     private var position = 0
-    private var states: [TitansState<Float>]?
+    private var states: [MixerState<Float>]?
     private var passSum = 0.0
     private var lastLoss: Double?
     private var documentTokens = 0
@@ -249,7 +249,7 @@ public struct Acquisition: Sendable {
     }
 
     private mutating func learn(
-        _ inputs: [Int32], _ targets: [Int32], states: [TitansState<Float>]?, isNew: Bool
+        _ inputs: [Int32], _ targets: [Int32], states: [MixerState<Float>]?, isNew: Bool
     ) throws(NumericsError) -> LearningWindow.Reading {
         let reading = try levels.learn(
             .acquisition, trained, by: window, inputs, targets: targets, states: states, isNew: isNew)

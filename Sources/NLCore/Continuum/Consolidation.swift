@@ -98,7 +98,7 @@ public struct Consolidation: Sendable {
     private var order: [Int]
     private var position = 0
     private var windowStart = 0
-    private var states: [TitansState<Float>]?
+    private var states: [MixerState<Float>]?
     private var passSum = 0.0
     private var pass = 1
     private var tokens = 0
@@ -237,7 +237,7 @@ public struct Consolidation: Sendable {
     }
 
     private mutating func learn(
-        _ inputs: [Int32], _ targets: [Int32], states: [TitansState<Float>]?, isNew: Bool
+        _ inputs: [Int32], _ targets: [Int32], states: [MixerState<Float>]?, isNew: Bool
     ) throws(NumericsError) -> LearningWindow.Reading {
         let reading = try levels.learn(
             .consolidation, trained, by: window, inputs, targets: targets, states: states, isNew: isNew)

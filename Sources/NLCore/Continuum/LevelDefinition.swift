@@ -64,14 +64,16 @@ public struct LevelDefinition: Sendable, Hashable {
         name = level.name
         self.role = role
         chunkSize = level.chunkSize
-        adapts = level.adapts ?? (role == .reading ? ["cms"] : ["cms", "initial_states"])
+        let adaptsOnlyLinks = role == .reading || configuration.usesAttention
+        adapts = level.adapts ?? (adaptsOnlyLinks ? ["cms"] : ["cms", "initial_states"])
         optimizer = try LevelOptimizer(
             name: level.optimizer, learningRate: level.learningRate ?? LevelDefinition.defaultLearningRate(role))
         var found: [AdaptedTensor] = []
         var unmatched = Set(adapts)
         let patterns = adapts
+        let own = configuration.linkMatrices(of: index)
         _ = HopeParameters<Void>(configuration) { name, shape in
-            let matching = patterns.filter { LevelDefinition.pattern($0, ofLevel: index, matches: name) }
+            let matching = patterns.filter { LevelDefinition.pattern($0, own, matches: name) }
             guard !matching.isEmpty else { return }
             unmatched.subtract(matching)
             let isInitialState = name.contains(".mixer.w1.") || name.contains(".mixer.w2.")
@@ -82,9 +84,8 @@ public struct LevelDefinition: Sendable, Hashable {
                 key: "cms_levels",
                 message: "level \"\(level.name)\" adapts \"\(pattern)\", which names no tensor of the model")
         }
-        if role == .reading,
-            let foreign = found.first(where: { !$0.name.contains(".levels.") || $0.name.hasSuffix(".gain") })
-        {
+        let links = configuration.linkMatrices(of: nil)
+        if role == .reading, let foreign = found.first(where: { !links.contains($0.name) }) {
             throw ConfigurationError(
                 key: "cms_levels",
                 message:
@@ -102,9 +103,9 @@ public struct LevelDefinition: Sendable, Hashable {
         }
     }
 
-    private static func pattern(_ pattern: String, ofLevel index: Int, matches name: String) -> Bool {
+    private static func pattern(_ pattern: String, _ own: Set<String>, matches name: String) -> Bool {
         switch pattern {
-        case "cms": name.hasSuffix(".levels.\(index).up") || name.hasSuffix(".levels.\(index).down")
+        case "cms": own.contains(name)
         case "initial_states": name.contains(".mixer.w1.") || name.contains(".mixer.w2.")
         default: glob(Array(pattern.utf8)[...], Array(name.utf8)[...])
         }
