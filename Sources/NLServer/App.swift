@@ -7,6 +7,6 @@ struct NLServerCommand: AsyncParsableCommand {
         commandName: "nlserver",
         abstract: "A language-model server that keeps learning.",
         version: ServerVersion.current,
-        subcommands: [ServeCommand.self, PretrainCommand.self],
+        subcommands: [ServeCommand.self, PretrainCommand.self, ImportCommand.self],
         defaultSubcommand: ServeCommand.self)
 }

@@ -12,6 +12,11 @@ struct GenerationPlan: Sendable {
     /// - Parameter content: the session as it is, or a fresh one.
     /// - Throws: ``EngineError/invalid(parameter:message:)``.
     init(_ request: GenerationRequest, _ content: SessionContent, _ model: LoadedModel) throws(EngineError) {
+        var request = request
+        // A model with signs for its turns ends them by one, and may write any words.
+        if case .known = model.chat, case .messages = request.input {
+            request.stop.removeAll { $0 == ChatTemplate.stop }
+        }
         self.request = request
         input = try InputTokens(request.input, after: content.transcript, model: model)
         sampling = try Self.sampling(request.sampling)
