@@ -7,6 +7,7 @@ extension Float {
         UnsafeRawPointer(x).loadUnaligned(as: Lanes.self)
     }
 
+    /// See ``TensorScalar/maximum(_:_:)``.
     public static func maximum(_ count: Int, _ x: UnsafePointer<Float>) -> Float {
         var largest = x[0]
         var i = 0
@@ -26,6 +27,7 @@ extension Float {
         return largest
     }
 
+    /// See ``TensorScalar/shiftedExponentials(_:_:shift:_:)``; the sum's order depends on the count alone.
     public static func shiftedExponentials(
         _ count: Int, _ x: UnsafePointer<Float>, shift: Float, _ y: UnsafeMutablePointer<Float>
     ) -> Float {
@@ -53,6 +55,7 @@ extension Float {
         return sum
     }
 
+    /// See ``TensorScalar/rotateHalves(_:_:_:_:_:)``.
     public static func rotateHalves(
         _ heads: Int, _ half: Int, _ x: UnsafeMutablePointer<Float>, _ cosines: UnsafePointer<Float>,
         _ sines: UnsafePointer<Float>

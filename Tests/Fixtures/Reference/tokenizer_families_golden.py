@@ -77,7 +77,7 @@ def llama3():
     tokenizer = byte_level(CONTRACTIONS + r"\p{N}{1,3}" + REST, digits=False, ignore_merges=True)
     # A token that no merges make: only a piece that is it as a whole becomes it.
     document = json.loads(tokenizer.to_str())
-    document["model"]["vocab"]["\u0120lighthouse"] = len(document["model"]["vocab"])
+    document["model"]["vocab"]["\u0120lighter"] = len(document["model"]["vocab"])
     tokenizer = Tokenizer.from_str(json.dumps(document))
     tokenizer.add_special_tokens([AddedToken("<|eot|>", normalized=False)])
     tokenizer.post_processor = processors.Sequence([

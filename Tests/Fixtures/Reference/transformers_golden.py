@@ -71,7 +71,8 @@ def main():
         (directory / "generation_config.json").unlink(missing_ok=True)
         if form.get("older"):
             older_spelling(directory / "config.json")
-        model = model.to(torch.float32)
+        # Read back rather than widened: the rotary frequencies were narrowed with the weights.
+        model = architecture.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
         # Ours keeps as many positions as the stretched context has.
         tokens = torch.randint(0, VOCABULARY, (1, 32 if form.get("steps") else LENGTH))
         with torch.no_grad():

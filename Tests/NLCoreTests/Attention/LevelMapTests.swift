@@ -59,6 +59,7 @@ import Testing
 
     @Test func theConfigurationSurvivesItsFile() throws {
         var c = AttentionCases.configuration(window: 12)
+        c.projectionChunkSize = 16
         c.rotaryScaling = RotaryScaling(.linear, factor: 2)
         c.furtherEndTokenIDs = [5, 7]
         try c.validate()
