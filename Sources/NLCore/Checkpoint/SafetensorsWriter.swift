@@ -15,6 +15,8 @@ public struct SafetensorsWriter: Sendable {
     private enum Values: Sendable {
         case floats([Float])
         case integers([Int64])
+        /// Read when it is written: a model is copied with one tensor in memory.
+        case stored(SafetensorsFile, String)
     }
 
     private struct Entry: Sendable {
@@ -46,6 +48,24 @@ public struct SafetensorsWriter: Sendable {
             throw Self.error(name, .unsupportedConversion(from: dataType, to: "floats"))
         }
         try add(Entry(name: name, dataType: dataType, shape: shape, values: .floats(floats)), count: floats.count)
+    }
+
+    /// Adds a floating-point tensor of another file, which is read when this one is written.
+    ///
+    /// - Throws: ``SafetensorsError`` as for numbers in memory, or if the other file has no such tensor of numbers.
+    public mutating func add(
+        _ name: String, shape: [Int], as dataType: TensorDataType, from file: SafetensorsFile, tensor: String
+    ) throws(SafetensorsError) {
+        guard let source = file.tensor(named: tensor) else { throw Self.error(tensor, .missingTensor) }
+        let readable: [TensorDataType] = [.float32, .bfloat16, .float16, .float64]
+        for type in [source.dataType, dataType] {
+            guard readable.contains(type) else {
+                throw Self.error(tensor, .unsupportedConversion(from: type, to: "floats"))
+            }
+        }
+        guard dataType != .float64 else { throw Self.error(name, .unsupportedConversion(from: dataType, to: "floats")) }
+        try add(
+            Entry(name: name, dataType: dataType, shape: shape, values: .stored(file, tensor)), count: source.count)
     }
 
     /// Adds an I64 tensor, `integers` in row-major order.
@@ -138,11 +158,25 @@ public struct SafetensorsWriter: Sendable {
     private static func emit<Failure: Error>(
         _ entry: Entry, _ range: Range<Int>?, _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
-        switch (entry.values, entry.dataType) {
-        case (.integers(let values), _): try emit(values, range, write) { $0.littleEndian }
-        case (.floats(let values), .bfloat16): try emit(values, range, write) { bfloat16Bits($0).littleEndian }
-        case (.floats(let values), .float16): try emit(values, range, write) { Float16($0).bitPattern.littleEndian }
-        case (.floats(let values), _): try emit(values, range, write) { $0.bitPattern.littleEndian }
+        switch entry.values {
+        case .integers(let values): try emit(values, range, write) { $0.littleEndian }
+        case .floats(let values): try emit(values, as: entry.dataType, range, write)
+        case .stored(let file, let name):
+            guard let values = try? file.floats(named: name) else {
+                preconditionFailure("\(name) was there, and of numbers, when it was added")
+            }
+            try emit(values, as: entry.dataType, range, write)
+        }
+    }
+
+    private static func emit<Failure: Error>(
+        _ values: [Float], as dataType: TensorDataType, _ range: Range<Int>?,
+        _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        switch dataType {
+        case .bfloat16: try emit(values, range, write) { bfloat16Bits($0).littleEndian }
+        case .float16: try emit(values, range, write) { Float16($0).bitPattern.littleEndian }
+        default: try emit(values, range, write) { $0.bitPattern.littleEndian }
         }
     }
 

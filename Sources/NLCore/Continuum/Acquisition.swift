@@ -101,7 +101,7 @@ public struct Acquisition: Sendable {
     private var target = 0.0
     private var pass = 0
     private var position = 0
-    private var states: [TitansState<Float>]?
+    private var states: [MixerState<Float>]?
     private var passSum = 0.0
     private var lastLoss: Double?
     private var documentTokens = 0

@@ -98,7 +98,7 @@ public struct Consolidation: Sendable {
     private var order: [Int]
     private var position = 0
     private var windowStart = 0
-    private var states: [TitansState<Float>]?
+    private var states: [MixerState<Float>]?
     private var passSum = 0.0
     private var pass = 1
     private var tokens = 0

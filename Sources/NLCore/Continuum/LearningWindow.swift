@@ -10,7 +10,7 @@ public struct LearningWindow: Sendable {
         /// Σ over the weighted losses' gradients; nil when no tensor was trained.
         public let gradients: ParameterSet<Float>?
         /// The closed states after the window.
-        public let states: [TitansState<Float>]
+        public let states: [MixerState<Float>]
     }
 
     /// The model's geometry.
@@ -33,7 +33,7 @@ public struct LearningWindow: Sendable {
     /// - Throws: ``NumericsError/nonFiniteLoss``.
     public func read(
         _ inputs: [Int32], targets: [Int32], batch: Int = 1, weights: [Float]? = nil,
-        states: [TitansState<Float>]?, parameters: ParameterSet<Float>, trained: Set<String>,
+        states: [MixerState<Float>]?, parameters: ParameterSet<Float>, trained: Set<String>,
         teacher: ParameterSet<Float>? = nil
     ) throws(NumericsError) -> Reading {
         precondition(teacher == nil || states == nil, "a teacher reads a text from its beginning")
@@ -67,7 +67,7 @@ extension SpaceLevels {
     /// - Throws: ``NumericsError``, and leaves the levels as they were.
     mutating func learn(
         _ role: LevelDefinition.Role, _ trained: Set<String>, by window: LearningWindow, _ inputs: [Int32],
-        targets: [Int32], states: [TitansState<Float>]?
+        targets: [Int32], states: [MixerState<Float>]?
     ) throws(NumericsError) -> LearningWindow.Reading {
         let reading = try window.read(
             inputs, targets: targets, states: states, parameters: effective, trained: trained)
@@ -130,7 +130,7 @@ public struct TextMeasurement: Sendable {
     private let texts: [LearningText]
     private var index = 0
     private var position = 0
-    private var states: [TitansState<Float>]?
+    private var states: [MixerState<Float>]?
     private var sum = 0.0
 
     /// Mean loss of each text measured so far, in nats a token.

@@ -26,16 +26,18 @@ public struct SlotLayout {
     }
 
     /// Rows seen by each link so far.
-    public var rowCount: Int { statistics.first?.count ?? 0 }
+    public var rowCount: Int { statistics.map(\.count).max() ?? 0 }
 
     /// Takes in what the links read of one text.
     public mutating func read(_ text: LearningText) {
         let tape = Tape<Float>()
         var model = HopeModel(configuration, parameters, on: tape) { _ in false }
-        var seen: [Tensor<Float>] = []
-        model.observe = { [level] _, index, input in if index == level { seen.append(input) } }
+        var seen: [(block: Int, input: Tensor<Float>)] = []
+        model.observe = { [level, configuration] block, link, input in
+            if configuration.links(ofBlock: block)[link].level == level { seen.append((block, input)) }
+        }
         _ = model(text.inputs, batch: 1)
-        for (block, input) in seen.enumerated() { statistics[block].add(input) }
+        for (block, input) in seen { statistics[block].add(input) }
     }
 
     /// The parameters with the slots' keys and biases added; their values are zero.

@@ -99,6 +99,11 @@ extension HopeEngine {
                 "running when the process ended, and started again: \(report.resumedJobs.joined(separator: ", "))",
                 key: "resumed")
         }
+        if case .unknown(let reason) = context.model.chat {
+            notices.post(
+                "the model's chat template is not used: \(reason); chat requests are written as plain paragraphs",
+                key: "chat")
+        }
         if context.model.anchors.gate.isEmpty {
             notices.post(
                 "the model has no anchors.txt: consolidations are not held against general language", key: "anchors")

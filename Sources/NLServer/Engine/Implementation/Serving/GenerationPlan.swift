@@ -16,6 +16,11 @@ struct GenerationPlan: Sendable {
     init(
         _ request: GenerationRequest, _ content: SessionContent, _ model: LoadedModel, recalled: RecalledPassages? = nil
     ) throws(EngineError) {
+        var request = request
+        // A model with signs for its turns ends them by one, and may write any words.
+        if case .known = model.chat, case .messages = request.input {
+            request.stop.removeAll { $0 == ChatTemplate.stop }
+        }
         self.request = request
         self.recalled = recalled?.documents
         input = try InputTokens(

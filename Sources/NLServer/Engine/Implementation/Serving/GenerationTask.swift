@@ -147,7 +147,7 @@ final class GenerationTask: RunningTask {
             try sampler.sample(logits, plan.sampling, alternatives: wanted ?? 0)
         }
         let id = Int(drawn.token)
-        let isEnd = id == model.configuration.eosTokenID && !plan.request.ignoresEndOfText
+        let isEnd = model.configuration.endsText(id) && !plan.request.ignoresEndOfText
         let output = matcher.push(isEnd ? "" : decoder.push(id))
         written += 1
         totals.add { $0.completionTokens += 1 }

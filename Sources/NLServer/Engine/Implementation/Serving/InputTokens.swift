@@ -27,6 +27,13 @@ struct InputTokens: Sendable {
             }
             own = ids.map(Int32.init)
         case .messages(let messages):
+            if case .known(let format) = model.chat {
+                let reading = format.tokens(
+                    of: messages, after: transcript, model.tokenizer, bos: Int32(model.configuration.bosTokenID))
+                own = reading.tokens
+                if reading.isRepeated { reused = transcript.count }
+                break
+            }
             let reading = ConversationReading(
                 messages, after: model.tokenizer.decode(transcript.lazy.map(Int.init), skipSpecialTokens: true))
             own = model.tokens(of: reading.text)
