@@ -128,11 +128,7 @@ public struct SafetensorsWriter: Sendable {
         guard number > 0 else { return header() }
         var rest = number - 1
         for entry in entries {
-            let count: Int =
-                switch entry.values {
-                case .floats(let values): values.count
-                case .integers(let values): values.count
-                }
+            let count = entry.shape.reduce(1, *)
             let pieces = (count + Self.pieceCount - 1) / Self.pieceCount
             guard rest >= pieces else {
                 var bytes: [UInt8] = []
