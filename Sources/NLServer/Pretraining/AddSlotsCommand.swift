@@ -49,6 +49,12 @@ struct AddSlotsCommand: ParsableCommand {
         }
         var slotted = loaded.configuration
         slotted.levels[index].slots = .init(halfKeys: halfKeys, active: active, blocks: blocks)
+        // The slowest level takes over in consolidations what the slots hold, unless it was told what to adapt.
+        let slowest = slotted.levels.count - 1
+        if index < slowest && slotted.levels[slowest].adapts == nil {
+            slotted.levels[slowest].adapts = ["*.slots.values"]
+            slotted.levels[slowest].learningRate = 0.005
+        }
         try slotted.validate()
         var layout = SlotLayout(loaded.configuration, loaded.base, level: index)
         for text in loaded.anchors.rehearsal where layout.rowCount < tokens { layout.read(text) }

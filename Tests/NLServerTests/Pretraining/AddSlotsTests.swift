@@ -23,6 +23,7 @@ import Testing
             try LoadedModel(directory: home.model.path), try LoadedModel(directory: output.path)
         )
         #expect(after.levels[1].tensors.map(\.name) == (0..<2).map { "blocks.\($0).levels.1.slots.values" })
+        #expect(after.levels[2].tensors == after.levels[1].tensors)
         #expect(after.levels[1].tensors.allSatisfy { $0.shape == [144, 32] })
         #expect(after.fingerprint != before.fingerprint)
         #expect(
