@@ -149,7 +149,7 @@ import Testing
             kept.append(try losses(texts, levels).reduce(0, +) / 3)
         }
         #expect(harm[1] < harm[0] / 2, "links cost others \(harm[0]), slots \(harm[1])")
-        #expect(kept[1] < kept[0] / 2, "links keep the texts at \(kept[0]), slots at \(kept[1])")
+        #expect(kept[1] < kept[0] * 0.75, "links keep the texts at \(kept[0]), slots at \(kept[1])")
     }
 
     @Test func settlingWithdrawsOnlyTheDocumentsOwnShare() throws {
