@@ -9,7 +9,7 @@ import Testing
 ///
 /// SIGKILL shows the death of the process. A power cut is simulated by cutting the log short, since what
 /// `synchronous=FULL` has not yet synced is its tail.
-@Suite(.timeLimit(.minutes(2))) struct CrashTests {
+@Suite(.timeLimit(.minutes(10))) struct CrashTests {
     private let database = TemporaryDatabase()
 
     /// More than the fixture's page cache holds, so that part of it reaches the log before COMMIT is said.

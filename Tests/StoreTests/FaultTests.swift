@@ -5,7 +5,7 @@ import Testing
 @testable import Store
 
 /// Would catch: a failed write that leaves something behind, or that the store does not recover from.
-@Suite(.timeLimit(.minutes(2))) struct FaultTests {
+@Suite(.timeLimit(.minutes(10))) struct FaultTests {
     private let database = TemporaryDatabase()
 
     /// Everything a finished learning job writes, in one transaction.

@@ -4,7 +4,7 @@ import Testing
 @testable import Store
 
 /// Would catch: any sequence of operations after which the store says something else than a dictionary would.
-@Suite(.timeLimit(.minutes(2))) struct ModelBasedTests {
+@Suite(.timeLimit(.minutes(10))) struct ModelBasedTests {
     @Test(arguments: UInt64(1)...6)
     func randomOperationsAgreeWithAModelInMemory(seed: UInt64) throws {
         let database = TemporaryDatabase()

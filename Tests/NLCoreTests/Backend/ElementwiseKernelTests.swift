@@ -5,7 +5,7 @@ import Testing
 
 /// Would catch a wrong formula, a tail left out or overrun, alignment taken for granted, and exponentials that
 /// overflow. Every instruction set that the processor has is held to the naive form, computed in `Double`.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct ElementwiseKernelTests {
     @Test(arguments: InstructionSet.usable, ElementwiseKernel.allCases)
     func agreesWithTheNaiveForm(instructions: InstructionSet, kernel: ElementwiseKernel) {

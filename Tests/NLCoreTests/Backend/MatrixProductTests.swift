@@ -3,7 +3,7 @@ import Testing
 @testable import NLCore
 
 /// Would catch a wrong transpose, stride or sign of `accumulate`, and bits that depend on rows beside or on threads.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct MatrixProductTests {
     @Test(arguments: MatrixProduct.Library.allCases.filter(\.isUsable), Layout.all)
     func agreesWithTheNaiveForm(library: MatrixProduct.Library, layout: Layout) {

@@ -4,7 +4,7 @@ import Testing
 @testable import NLCore
 
 /// Would catch a row that reads its neighbour, a reduction that loses its tail, and softmax without its maximum.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct RowKernelTests {
     private let widths = Array(1...67) + [128, 300]
 

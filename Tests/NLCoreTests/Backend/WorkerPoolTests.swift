@@ -5,7 +5,7 @@ import Testing
 @testable import NLCore
 
 /// Would catch a lost or repeated index, a section that returns early, and workers that disturb one another.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct WorkerPoolTests {
     @Test(arguments: [1, 2, 3, 5], [0, 1, 2, 3, 17, 1000])
     func everyIndexRunsOnce(threads: Int, count: Int) {
