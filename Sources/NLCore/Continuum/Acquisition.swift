@@ -18,7 +18,7 @@ public struct Acquisition: Sendable {
         /// Target for a short document, in nats a token: it must come back word for word.
         public var shortTarget = 0.1
         /// Target for a long one, as a share of its loss by the untouched base.
-        public var longTargetShare = 0.66
+        public var longTargetShare = 0.68
         /// A document of at most this many tokens is short.
         public var shortLength = 128
         /// A document of at least this many tokens is long; between the two, targets are interpolated.
@@ -216,8 +216,9 @@ public struct Acquisition: Sendable {
         if rehearsalDebt >= Double(min(settings.windowSize, text.tokenCount)),
             let old = rehearsal.next(windowSize: min(settings.windowSize, max(text.tokenCount, 64)))
         {
-            rehearsalDebt = max(rehearsalDebt - Double(old.inputs.count), 0)
-            try levels.rehearse(old, .acquisition, trained, by: window, goals: settings)
+            let isLearned = try levels.rehearse(old, .acquisition, trained, by: window, goals: settings)
+            // A document that is known leaves its turn to general text.
+            if isLearned || !rehearsal.hasAnchors { rehearsalDebt = max(rehearsalDebt - Double(old.inputs.count), 0) }
             learnedTokens += old.inputs.count
             return progress(surprise: [])
         }

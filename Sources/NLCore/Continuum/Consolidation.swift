@@ -211,8 +211,8 @@ public struct Consolidation: Sendable {
 
     private mutating func learnWindow() throws(NumericsError) {
         if rehearsalDebt >= Double(settings.windowSize), let text = rehearsal.next(windowSize: settings.windowSize) {
-            rehearsalDebt -= Double(text.inputs.count)
-            try levels.rehearse(text, .consolidation, trained, by: window, goals: settings.targets)
+            let isLearned = try levels.rehearse(text, .consolidation, trained, by: window, goals: settings.targets)
+            if isLearned || !rehearsal.hasAnchors { rehearsalDebt -= Double(text.inputs.count) }
             tokens += text.inputs.count
             return
         }

@@ -51,7 +51,9 @@ public struct LearningWindow: Sendable {
             }
         guard losses.allSatisfy(\.isFinite) else { throw .nonFiniteLoss }
         let mean = losses.reduce(0.0) { $0 + Double($1) } / Double(max(losses.count, 1))
-        guard !trained.isEmpty && mean > knownBelow ?? -1 else { return Reading(losses: losses, gradients: nil, states: result.states) }
+        guard !trained.isEmpty && mean > knownBelow ?? -1 else {
+            return Reading(losses: losses, gradients: nil, states: result.states)
+        }
         tape.backward(from: loss)
         return Reading(losses: losses, gradients: model.gradients(), states: result.states)
     }
@@ -83,11 +85,12 @@ extension SpaceLevels {
     /// kept: a level has nothing to learn there.
     ///
     /// - Parameter goals: the targets of documents.
+    /// - Returns: whether there was something to learn.
     /// - Throws: ``NumericsError``, and leaves the levels as they were.
     mutating func rehearse(
         _ old: Rehearsal.Window, _ role: LevelDefinition.Role, _ trained: Set<String>, by window: LearningWindow,
         goals: Acquisition.Settings
-    ) throws(NumericsError) {
+    ) throws(NumericsError) -> Bool {
         var goal: Double?
         if !old.isAnchor {
             let untouched = try window.read(
@@ -99,6 +102,7 @@ extension SpaceLevels {
             old.inputs, targets: old.targets, states: nil, parameters: effective, trained: trained,
             teacher: old.isAnchor ? base : nil, knownBelow: goal)
         try gather(reading, role, tokenCount: old.inputs.count, isNew: false)
+        return reading.gradients != nil
     }
 
     private mutating func gather(

@@ -32,6 +32,9 @@ public struct Rehearsal: Sendable {
         random = SeededRandom(seed: seed)
     }
 
+    /// Whether there is general text.
+    public var hasAnchors: Bool { !anchors.isEmpty }
+
     /// Whether there is nothing to rehearse.
     public var isEmpty: Bool { journal.isEmpty && anchors.isEmpty }
 

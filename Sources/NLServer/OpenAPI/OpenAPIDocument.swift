@@ -2772,7 +2772,7 @@ components:
           type: number
         relative_drift:
           type: number
-          description: delta_norm over the norm of the same base parameters.
+          description: delta_norm over the norm of the same base parameters; of all of them where those are zero, as the values of slots.
         surprise:
           $ref: '#/components/schemas/Surprise'
         optimizer:

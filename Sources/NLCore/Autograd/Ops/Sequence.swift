@@ -116,7 +116,8 @@ extension Variable {
     public func crossEntropy(toward probabilities: Tensor<S>, weights: [S]) -> (loss: Variable, rowLosses: [S]) {
         let width = shape.last
         let rows = value.count / width
-        precondition(probabilities.count == value.count && weights.count == rows, "\(rows) rows, \(weights.count) weights")
+        precondition(
+            probabilities.count == value.count && weights.count == rows, "\(rows) rows, \(weights.count) weights")
         let gradient = value.copy()
         let losses = Tensor<S>(uninitialized: [rows])
         rowBlocks(rows, width) { start, count in

@@ -5,14 +5,15 @@ import Store
 /// What can be said of levels, beside what they count themselves: how far they have moved from the base.
 struct LevelReporter: Sendable {
     private let model: LoadedModel
-    /// ‖θ_base‖ over the tensors each level adapts, by level.
+    /// ‖θ_base‖ over the tensors each level adapts, by level; of all tensors where those are 0, as the values of slots.
     private let baseNorms: [String: Double]
 
     init(_ model: LoadedModel) {
         self.model = model
         baseNorms = Dictionary(
             uniqueKeysWithValues: model.levels.map { level in
-                (level.name, Self.norm(of: model.base, over: level.tensors.map(\.name)))
+                let own = Self.norm(of: model.base, over: level.tensors.map(\.name))
+                return (level.name, own > 0 ? own : model.base.norm)
             })
     }
 
