@@ -36,6 +36,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.learnTargetRatio)) var learnTargetRatio: String?
     @Option(help: Self.help(.learnMaxPasses)) var learnMaxPasses: String?
     @Option(help: Self.help(.rehearsalShare)) var rehearsalShare: String?
+    @Option(help: Self.help(.remeasureTokens)) var remeasureTokens: String?
     @Option(help: Self.help(.shutdownGrace)) var shutdownGrace: String?
     @Option(help: Self.help(.idleTimeout)) var idleTimeout: String?
     @Option(help: Self.help(.logLevel)) var logLevel: String?
@@ -54,7 +55,8 @@ struct ServeCommand: AsyncParsableCommand {
             (.consolidateEvery, consolidateEvery), (.consolidateIdle, consolidateIdle), (.anchorBound, anchorBound),
             (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio),
             (.learnMaxPasses, learnMaxPasses),
-            (.rehearsalShare, rehearsalShare), (.shutdownGrace, shutdownGrace), (.idleTimeout, idleTimeout),
+            (.rehearsalShare, rehearsalShare), (.remeasureTokens, remeasureTokens),
+            (.shutdownGrace, shutdownGrace), (.idleTimeout, idleTimeout),
             (.logLevel, logLevel), (.logFormat, logFormat),
         ]
         return Dictionary(uniqueKeysWithValues: all.compactMap { option, value in value.map { (option, $0) } })

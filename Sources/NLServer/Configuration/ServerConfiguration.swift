@@ -50,6 +50,7 @@ struct ServerConfiguration: Sendable, Equatable {
         engine.learnTargetRatio = try reader.number(.learnTargetRatio, 0...1)
         engine.learnMaxPasses = try reader.integer(.learnMaxPasses, 1...10_000)
         engine.rehearsalShare = try reader.number(.rehearsalShare, 0...0.9)
+        engine.remeasureTokens = try reader.integer(.remeasureTokens, 0...1_000_000_000)
         shutdownGrace = try reader.duration(.shutdownGrace)
         idleTimeout = try reader.duration(.idleTimeout)
         logLevel = try reader.word(.logLevel)
@@ -85,6 +86,7 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .learnTargetRatio: "\(e.learnTargetRatio)"
                 case .learnMaxPasses: "\(e.learnMaxPasses)"
                 case .rehearsalShare: "\(e.rehearsalShare)"
+                case .remeasureTokens: "\(e.remeasureTokens)"
                 case .shutdownGrace: "\(shutdownGrace.seconds)s"
                 case .idleTimeout: "\(idleTimeout.seconds)s"
                 case .logLevel: logLevel.rawValue

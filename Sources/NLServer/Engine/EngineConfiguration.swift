@@ -31,6 +31,8 @@ struct EngineConfiguration: Sendable, Equatable {
     var learnMaxPasses = 24
     /// Share of the tokens trained on that are rehearsed, half from the journal, half anchors.
     var rehearsalShare = 0.5
+    /// Tokens a minute that an idle learner reads to measure what is still known of each document; 0: none.
+    var remeasureTokens = 0
     /// Longest document in UTF-8 bytes.
     var maxDocumentBytes = 1 << 20
 }

@@ -122,6 +122,9 @@ protocol ModelEngine: Sendable {
     /// - Throws: `.notFound(.level, name)`; `.invalid` for a level owned by sessions, which has no generations.
     func history(level name: String, space: String, page: PageRequest) async throws -> Page<LevelHistoryEntry>
 
+    /// How well the documents of a space are still known, from what was measured last.
+    func retention(space: String, page: PageRequest) async throws -> RetentionReport
+
     /// Queues a consolidation with trigger `manual`. One is queued at most: asked again meanwhile, the waiting
     /// job is returned.
     ///

@@ -548,6 +548,44 @@ paths:
           $ref: '#/components/responses/InternalError'
         '503':
           $ref: '#/components/responses/Unavailable'
+  /v1/memory/retention:
+    get:
+      operationId: getRetention
+      tags:
+      - Memory
+      summary: How well the documents are still known
+      description: |-
+        Live figures over the learned documents of a space, and one entry a document, oldest first. Every document keeps its loss (mean next-token loss in nats a token, learning off) by the untouched base, when just learned, and now; `now` is measured again in the background while the learner has nothing else to do, oldest measurement first, within `--remeasure-tokens` a minute. `measurement` says when and by which generation, and whether that is the newest: if not, `now` is older than the levels.
+
+        A document's score is a = exp(-loss), the geometric mean of its tokens' probabilities; it stands where the papers have a task's accuracy. With N documents, a_i(base), a_i(learned), a_i(now) and a_i(best) the highest score of all measurements before the newest, from when it was learned on (the newest itself where it is the only one):
+
+        - `accuracy` (ACC, Lopez-Paz & Ranzato 2017) is the mean of a_i(now) over all N.
+        - `backward_transfer` (BWT, the same) is the mean of a_i(now) - a_i(learned) over all but the document learned last; negative is loss.
+        - `forgetting` (Chaudhry et al. 2018) is the mean of a_i(best) - a_i(now) over all but the document learned last; negative where documents are known better than ever before.
+        - `net_gain` is the mean of a_i(now) - a_i(base) over all N.
+
+        `losses` are the plain means over all N. A figure without documents to average over is null. Measuring moves no level and is no event of the log.
+      parameters:
+      - $ref: '#/components/parameters/Space'
+      - $ref: '#/components/parameters/Limit'
+      - $ref: '#/components/parameters/After'
+      responses:
+        '200':
+          description: The figures, and a page of documents.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Retention'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
   /v1/memory/consolidations:
     post:
       operationId: consolidate
@@ -2285,6 +2323,151 @@ components:
         bytes:
           type: integer
           minimum: 0
+      additionalProperties: false
+    RetentionLosses:
+      type: object
+      description: 'Mean loss in nats a token: by the untouched base, when just learned, the lowest before the newest measurement, now.'
+      required:
+      - base
+      - best
+      - learned
+      - now
+      properties:
+        base:
+          type: number
+        learned:
+          type: number
+        best:
+          type: number
+        now:
+          type: number
+      additionalProperties: false
+    RetentionDocument:
+      type: object
+      required:
+      - backward_transfer
+      - forgetting
+      - id
+      - learned
+      - losses
+      - measurement
+      - net_gain
+      - score
+      - tokens
+      properties:
+        id:
+          type: string
+        tokens:
+          type: integer
+          minimum: 0
+        learned:
+          type:
+          - string
+          - 'null'
+          format: date-time
+        score:
+          type: number
+          description: exp(-loss) now.
+        backward_transfer:
+          type: number
+        forgetting:
+          type: number
+        net_gain:
+          type: number
+        losses:
+          $ref: '#/components/schemas/RetentionLosses'
+        measurement:
+          type: object
+          required:
+          - at
+          - current
+          - generation
+          properties:
+            at:
+              type:
+              - string
+              - 'null'
+              format: date-time
+            generation:
+              type:
+              - integer
+              - 'null'
+              description: The generation that was measured; null where it was not kept.
+            current:
+              type: boolean
+              description: Whether that is the newest generation.
+          additionalProperties: false
+      additionalProperties: false
+    Retention:
+      type: object
+      required:
+      - accuracy
+      - backward_transfer
+      - data
+      - documents
+      - forgetting
+      - generation
+      - has_more
+      - losses
+      - measured_now
+      - net_gain
+      - next
+      - object
+      - oldest_measurement
+      - space
+      properties:
+        space:
+          type: string
+        generation:
+          type: integer
+          minimum: 0
+          description: The newest.
+        documents:
+          type: integer
+          minimum: 0
+          description: Learned documents, all of them.
+        measured_now:
+          type: integer
+          minimum: 0
+          description: Documents measured by the newest generation.
+        accuracy:
+          type:
+          - number
+          - 'null'
+        backward_transfer:
+          type:
+          - number
+          - 'null'
+        forgetting:
+          type:
+          - number
+          - 'null'
+        net_gain:
+          type:
+          - number
+          - 'null'
+        losses:
+          oneOf:
+          - $ref: '#/components/schemas/RetentionLosses'
+          - type: 'null'
+        oldest_measurement:
+          type:
+          - string
+          - 'null'
+          format: date-time
+        object:
+          const: list
+        data:
+          type: array
+          items:
+            $ref: '#/components/schemas/RetentionDocument'
+        has_more:
+          type: boolean
+        next:
+          type:
+          - string
+          - 'null'
+          description: What to send as `after` for the next page.
       additionalProperties: false
     LossChange:
       type: object

@@ -4,7 +4,7 @@ import GRDB
 /// at; a released function is never edited.
 enum Migrations {
     /// In order; the n-th makes version n.
-    static let all: [@Sendable (Database) throws -> Void] = [version1]
+    static let all: [@Sendable (Database) throws -> Void] = [version1, version3]
 
     static var latestVersion: Int { all.count }
 
@@ -30,6 +30,11 @@ enum Migrations {
     /// TEXT is bound as a C string here and would end at a NUL; a digest is a 32-byte BLOB.
     @Sendable private static func version1(_ db: Database) throws {
         try db.execute(sql: modelsAndSpaces + states + journal + histories)
+    }
+
+    /// When and by which generation documents were measured, and what was forgotten.
+    @Sendable private static func version3(_ db: Database) throws {
+        try db.execute(sql: retentionAndForgetting)
     }
 
     private static let modelsAndSpaces = """
@@ -153,5 +158,26 @@ enum Migrations {
             verdict TEXT NOT NULL, reason TEXT NOT NULL, tokens INTEGER NOT NULL, generation INTEGER,
             losses TEXT NOT NULL);
         CREATE INDEX consolidation_by_space ON consolidation(space_id, sequence);
+        """
+
+    private static let retentionAndForgetting = """
+        -- `loss_best` is the lowest loss measured before `loss_now`, or that one where it is the first.
+        ALTER TABLE document ADD COLUMN loss_best REAL;
+        ALTER TABLE document ADD COLUMN measured REAL;
+        ALTER TABLE document ADD COLUMN measured_generation INTEGER;
+        UPDATE document SET loss_best = loss_learned, measured = learned, measured_generation = last_generation
+            WHERE status = 'learned';
+        CREATE INDEX document_by_measurement ON document(space_id, status, measured);
+
+        -- Receipts. `first_event` is the event that had learned the document; null if none had. While `state` is
+        -- `rebuilding`, every generation from that event on holds something of it.
+        CREATE TABLE forgotten (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            space_id TEXT NOT NULL REFERENCES space(id) ON DELETE CASCADE, document_id TEXT NOT NULL,
+            job_id TEXT, state TEXT NOT NULL, requested REAL NOT NULL, completed REAL,
+            first_event INTEGER, first_generation INTEGER, generation INTEGER,
+            keeps_sessions INTEGER NOT NULL DEFAULT 0, receipt TEXT NOT NULL);
+        CREATE INDEX forgotten_by_document ON forgotten(space_id, document_id, sequence);
+        CREATE INDEX forgotten_by_state ON forgotten(space_id, state);
         """
 }

@@ -152,6 +152,8 @@ import Testing
             try await call(.get, "/v1/memory/levels/{name}/history", "/v1/memory/levels/slow/history?limit=1")
             try await call(
                 .get, "/v1/memory/levels/{name}/history", "/v1/memory/levels/fast/history", expecting: 400)
+            try await call(.get, "/v1/memory/retention", "/v1/memory/retention?limit=1")
+            try await call(.get, "/v1/memory/retention", "/v1/memory/retention?space=other", expecting: 404)
             try await call(.post, "/v1/memory/consolidations", expecting: 202)
             let log = try await server.send(.get, "/v1/memory/consolidations").json()
             let consolidation = try #require(log["data"]?[0]?["id"]?.string)

@@ -73,6 +73,8 @@ extension HopeEngine {
                     name: id, generation: Int(memory.generation ?? 0), published: created, levels: memory.levels,
                     lastUpdates: memory.lastUpdates))
             context.journal.signals.setStanding(try memory.standing(context.store), of: id)
+            let figures = try context.store.read { try $0.retention(space: id) }
+            context.journal.retention.withLock { $0[id] = figures }
             return memory
         }
     }

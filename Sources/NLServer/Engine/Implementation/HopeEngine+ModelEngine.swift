@@ -91,6 +91,10 @@ extension HopeEngine: ModelEngine {
         }
     }
 
+    func retention(space: String, page: PageRequest) async throws -> RetentionReport {
+        try await read { try $0.retentionReport(space: space, page: page) }
+    }
+
     func consolidate(space: String) async throws -> JobRecord {
         try await running().context.journal.consolidate(space: space)
     }

@@ -11,6 +11,8 @@ final class LearningJournal: Sendable {
     let schedule: ConsolidationSchedule
     let configuration: EngineConfiguration
     let database: DatabaseAccess
+    /// Figures of each space as ``LearningLoop/refreshRetention()`` left them, for those who must not wait.
+    let retention = Mutex<[String: RetentionSummary]>([:])
     private let model: LoadedModel
     private let draining = Mutex(false)
     private let documents = Mutex(0)

@@ -58,6 +58,7 @@ extension LearningLoop {
         memory.lastUpdates = lastUpdates
         if new.isConsolidated { memory.consolidatedThrough = new.event }
         spaces[memory.name] = memory
+        measuring.levelsChanged(in: memory.name)
         context.spaces.publish(
             PublishedSpace(
                 name: memory.name, generation: Int(record.number), published: record.created, levels: memory.levels,

@@ -33,9 +33,11 @@ extension LearningLoop {
                 space: space.name, sequence: event, kind: .consolidate, payload: try JSONText(encoding: payload),
                 seed: seed)
             for (document, loss) in zip(documents.new.map(\.document), outcome.documentLosses) {
-                try transaction.updateDocument(
-                    space: space.name, id: document, losses: DocumentLosses(now: loss),
-                    generation: outcome.isAdopted ? generation.number : nil)
+                // One that was deleted meanwhile has no row any more; its rebuild waits in the queue.
+                let isThere = try transaction.recordMeasurement(
+                    space: space.name, document: document, loss: loss, generation: generation.number)
+                guard isThere, outcome.isAdopted else { continue }
+                try transaction.updateDocument(space: space.name, id: document, generation: generation.number)
             }
             let record = Store.ConsolidationRecord(
                 space: space.name, job: job.id, trigger: trigger.rawValue, started: started, finished: Date(),

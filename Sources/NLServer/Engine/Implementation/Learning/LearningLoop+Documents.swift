@@ -27,8 +27,11 @@ extension LearningLoop {
                 payload: try JSONText(encoding: payload), seed: seed)
             try transaction.updateDocument(
                 space: space.name, id: document, status: .learned,
-                losses: DocumentLosses(base: outcome.baseLoss, learned: outcome.loss, now: outcome.loss),
+                losses: DocumentLosses(base: outcome.baseLoss, learned: outcome.loss),
                 isTargetReached: outcome.targetReached, generation: generation.number)
+            try transaction.recordMeasurement(
+                space: space.name, document: document, loss: outcome.loss, generation: generation.number,
+                isFirst: true)
             let detail = progress.final(targetReached: outcome.targetReached, generation: generation.number)
             return try transaction.finishJob(job.id, as: .learned, detail: try JSONText(encoding: detail))
         }

@@ -17,12 +17,15 @@ final class LearningLoop {
     var spaces: [String: SpaceMemory]
     private let schedule: ConsolidationSchedule
     private var hasUncheckpointedWrites = false
+    /// See ``measureNext()``.
+    var measuring: Remeasurement
 
     init(_ context: EngineContext, spaces: [SpaceMemory]) {
         self.context = context
         signals = context.journal.signals
         reader = JournalReader(model: context.model, store: context.store, notices: context.notices)
         schedule = context.journal.schedule
+        measuring = Remeasurement(tokensPerMinute: context.configuration.remeasureTokens)
         self.spaces = Dictionary(uniqueKeysWithValues: spaces.map { ($0.name, $0) })
     }
 
@@ -32,8 +35,10 @@ final class LearningLoop {
             attempt {
                 if try runNextJob() { return }
                 if try queueDueConsolidation() { return }
+                if try measureNext() { return }
+                try refreshRetention()
                 checkpointWhileIdle()
-                signals.waitForWork(until: nextDue?.moment)
+                signals.waitForWork(until: [nextDue?.moment, measuring.nextMoment].compactMap(\.self).min())
             }
         }
         context.logger.debug("learner stopped")
