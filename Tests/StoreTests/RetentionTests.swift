@@ -79,7 +79,7 @@ import Testing
                     ALTER TABLE document DROP COLUMN measured_generation;
                     """)
             try db.inTransaction {
-                try Migrations.all.last?(db)
+                try Migrations.version3(db)
                 return .commit
             }
         }

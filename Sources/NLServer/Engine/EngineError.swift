@@ -46,3 +46,14 @@ enum EngineError: Error, Sendable, Equatable {
     /// Start only: the database was written by another model.
     case databaseOfAnotherModel(path: String, expected: String, found: String)
 }
+
+extension EngineError {
+    /// 409: the document's text went when its deletion was acknowledged; only the rebuild is left, and without that
+    /// the levels would hold what nobody can see any more.
+    static func forgettingIsFinal(_ job: String) -> EngineError {
+        .conflict(
+            code: "forgetting_is_final",
+            message: "Job '\(job)' cannot be cancelled: the document is deleted already, and the job removes from the "
+                + "levels what they have learned of it.")
+    }
+}

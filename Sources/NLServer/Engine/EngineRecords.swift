@@ -67,10 +67,10 @@ struct DocumentRecord: Sendable {
 }
 
 struct JobRecord: Sendable {
-    enum Kind: String, Sendable, CaseIterable { case learn, consolidate }
-    /// `learned` ends a learn job, `adopted` and `rejected` end a consolidation.
+    enum Kind: String, Sendable, CaseIterable { case learn, consolidate, forget }
+    /// `learned` ends a learn job, `adopted` and `rejected` end a consolidation, `forgotten` a rebuild.
     enum Status: String, Sendable, CaseIterable {
-        case queued, running, learned, adopted, rejected, failed, cancelled
+        case queued, running, learned, adopted, rejected, forgotten, failed, cancelled
         var isFinal: Bool { self != .queued && self != .running }
     }
 
@@ -92,6 +92,10 @@ struct JobRecord: Sendable {
     var targetReached: Bool?
     /// The generation the job published.
     var generation: Int?
+    /// Of a rebuild, once it has begun.
+    var replay: ReplayProgress?
+    /// Of a rebuild.
+    var receipt: ForgetReceipt?
 
     struct Failure: Sendable, Equatable {
         /// A stable `snake_case` word: `non_finite_gradient`, `disk_full`, ….
@@ -116,8 +120,12 @@ struct LearningProgress: Sendable, Equatable {
 enum LearningEvent: Sendable {
     case accepted(JobRecord)
     case progress(LearningProgress)
+    /// Of a rebuild.
+    case replaying(ReplayProgress)
     /// Final.
     case learned(JobRecord)
+    /// Final, of a rebuild.
+    case forgotten(JobRecord)
     /// Final, of a consolidation, whatever the verdict.
     case consolidated(JobRecord, ConsolidationRecord)
     /// Final.

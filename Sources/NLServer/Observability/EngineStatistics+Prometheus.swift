@@ -50,7 +50,8 @@ extension EngineStatistics {
         }
         let r = retention
         figure("nlserver_retention_documents", "Learned documents.", Double(r.documents))
-        figure("nlserver_retention_measured_documents", "Those measured by the newest generation.", Double(r.measuredNow))
+        figure(
+            "nlserver_retention_measured_documents", "Those measured by the newest generation.", Double(r.measuredNow))
         figure("nlserver_retention_accuracy_ratio", "Mean score exp(-loss) of learned documents.", r.averageAccuracy)
         figure("nlserver_retention_backward_transfer_ratio", "Mean score now less when learned.", r.backwardTransfer)
         figure("nlserver_retention_forgetting_ratio", "Mean best score before less now.", r.forgetting)

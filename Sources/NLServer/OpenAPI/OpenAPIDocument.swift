@@ -368,10 +368,65 @@ paths:
           $ref: '#/components/responses/Forbidden'
         '404':
           $ref: '#/components/responses/NotFound'
+        '410':
+          $ref: '#/components/responses/Forgotten'
         '500':
           $ref: '#/components/responses/InternalError'
         '503':
           $ref: '#/components/responses/Unavailable'
+    delete:
+      operationId: forgetDocument
+      tags:
+      - Documents
+      summary: Forget a document
+      description: |-
+        When the answer comes, the document's text, title and metadata are gone from the database file and its log, and with them everything derived from it. What the levels have learned of it goes next, in a job: the space goes back to the newest generation from before the document was learned (the model file, if that was pruned) and does the rest of its log again without it, each event with the settings of its time and the seed it would have had. The result is what the space would be if the document had never been there, to the last bit; `exact` says so, and `reason` why not, if `anchors.txt` has changed since or an older text is damaged.
+
+        Until the rebuilt generation is published, in one step, requests go on reading the one from before, and `state` says `rebuilding`. Publishing it deletes every generation that held something of the document, and whatever else did: named snapshots, the document in spaces forked from this one, sessions that read such a generation (a request that is reading into one at that moment ends with 409 `generation_forgotten`). `keep` leaves those that it names; the receipt lists them under `kept`, and `exact` is then said of the space alone. What callers themselves wrote into sessions is theirs to delete.
+
+        A document that was never learned is gone at once (200); its waiting job is cancelled. One that is being learned has its job cancelled first. Repeated, the answer is the same receipt; a rebuild that failed is queued again. The job survives restarts, begins again after a crash and ends with the same bits. It can't be cancelled: the text is gone already. The receipt stays: `GET` answers 410 with it, until the id is used again.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      - name: keep
+        in: query
+        description: What may go on holding the document, separated by commas.
+        schema:
+          type: string
+          description: 'Some of snapshots, forks, sessions'
+          pattern: ^(snapshots|forks|sessions)(,(snapshots|forks|sessions))*$
+      responses:
+        '200':
+          description: Nothing is left to do.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Forgetting'
+        '202':
+          description: The document is deleted, the space is being rebuilt.
+          headers:
+            Location:
+              description: The job.
+              schema:
+                type: string
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Forgetting'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
   /v1/jobs:
     get:
       operationId: listJobs
@@ -393,6 +448,7 @@ paths:
           - learned
           - adopted
           - rejected
+          - forgotten
           - failed
           - cancelled
       responses:
@@ -445,7 +501,8 @@ paths:
             text/event-stream:
               schema:
                 type: string
-                description: As for documents; a consolidation ends with `adopted` or `rejected` (ConsolidationOutcome).
+                description: As for documents; a consolidation ends with `adopted` or `rejected` (ConsolidationOutcome),
+                  forgetting a document has `progress` of its own (ReplayProgress) and ends with `forgotten` (JobAnswer).
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -462,7 +519,8 @@ paths:
       - Jobs
       summary: Cancel a job
       description: A queued job ends now, a running one at its next chunk boundary, with the levels as they were
-        before it.
+        before it. A job that forgets a document can't be cancelled (409 `forgetting_is_final`), since its document is
+        deleted already.
       parameters:
       - $ref: '#/components/parameters/ID'
       responses:
@@ -2035,6 +2093,7 @@ components:
           enum:
           - learn
           - consolidate
+          - forget
         status:
           type: string
           enum:
@@ -2043,6 +2102,7 @@ components:
           - learned
           - adopted
           - rejected
+          - forgotten
           - failed
           - cancelled
         space:
@@ -2105,6 +2165,159 @@ components:
           type: integer
           description: The generation the job published.
           minimum: 0
+        events_replayed:
+          type: integer
+          description: Of a rebuild, events of the log done again so far.
+          minimum: 0
+        events:
+          type: integer
+          description: Of a rebuild, events to do again.
+          minimum: 0
+        receipt:
+          $ref: '#/components/schemas/ForgetReceipt'
+      additionalProperties: false
+    DocumentHolders:
+      type: object
+      required:
+      - forks
+      - sessions
+      - snapshots
+      properties:
+        snapshots:
+          type: array
+          items:
+            type: string
+        forks:
+          type: array
+          items:
+            type: string
+          description: Spaces forked from this one after the document was learned.
+        sessions:
+          type: array
+          items:
+            type: string
+      additionalProperties: false
+    ForgetReceipt:
+      type: object
+      required:
+      - completed
+      - document
+      - events_replayed
+      - exact
+      - generation
+      - job_id
+      - kept
+      - reason
+      - rebuilt_from
+      - removed
+      - requested
+      - space
+      - state
+      properties:
+        document:
+          type: string
+        space:
+          type: string
+        state:
+          type: string
+          enum:
+          - rebuilding
+          - forgotten
+          - failed
+          description: While `rebuilding`, requests read the generation from before.
+        exact:
+          type:
+          - boolean
+          - 'null'
+          description: Whether the space is what it would be without the document, to the last bit; null until rebuilt.
+        reason:
+          type:
+          - string
+          - 'null'
+          description: Why not, or why the rebuild failed.
+        requested:
+          type: string
+          format: date-time
+        completed:
+          type:
+          - string
+          - 'null'
+          format: date-time
+        job_id:
+          type:
+          - string
+          - 'null'
+          description: The job that rebuilds; null where nothing had been learned.
+        rebuilt_from:
+          type:
+          - integer
+          - 'null'
+          minimum: 0
+          description: The generation the rebuild began from; 0 is the model file.
+        events_replayed:
+          type: integer
+          minimum: 0
+        generation:
+          type:
+          - integer
+          - 'null'
+          minimum: 0
+          description: The first without the document.
+        removed:
+          $ref: '#/components/schemas/DocumentHolders'
+          description: What held it and goes with it; complete when the rebuild has ended.
+        kept:
+          $ref: '#/components/schemas/DocumentHolders'
+          description: What still holds it, because the caller keeps it.
+      additionalProperties: false
+    Forgetting:
+      type: object
+      required:
+      - document
+      - job
+      - receipt
+      properties:
+        document:
+          type: object
+          required:
+          - id
+          - space
+          - status
+          properties:
+            id:
+              type: string
+            space:
+              type: string
+            status:
+              type: string
+              enum:
+              - rebuilding
+              - forgotten
+              - failed
+          additionalProperties: false
+        job:
+          oneOf:
+          - $ref: '#/components/schemas/Job'
+          - type: 'null'
+        receipt:
+          $ref: '#/components/schemas/ForgetReceipt'
+      additionalProperties: false
+    ReplayProgress:
+      type: object
+      description: '`progress` of a job that forgets a document.'
+      required:
+      - events
+      - events_replayed
+      - progress
+      properties:
+        events_replayed:
+          type: integer
+          minimum: 0
+        events:
+          type: integer
+          minimum: 0
+        progress:
+          type: number
       additionalProperties: false
     JobAnswer:
       type: object
@@ -2845,6 +3058,8 @@ components:
           type: integer
           description: Of the NDJSON stream.
           minimum: 1
+        receipt:
+          $ref: '#/components/schemas/ForgetReceipt'
         request_id:
           type: string
       additionalProperties: false
@@ -2959,6 +3174,12 @@ components:
           description: What to send as `after` for the next page.
       additionalProperties: false
   responses:
+    Forgotten:
+      description: The document was deleted; `receipt` says what has come of it.
+      content:
+        application/problem+json:
+          schema:
+            $ref: '#/components/schemas/Problem'
     BadRequest:
       description: Broken JSON, invalid UTF-8, an unknown field, or a value of the wrong type or range.
       content:

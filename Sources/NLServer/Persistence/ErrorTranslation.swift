@@ -46,6 +46,7 @@ extension EngineError {
             case "document": "document_exists"
             case "idempotency_key": "idempotency_key_reused"
             case "session": "session_exists"
+            case "generation": "generation_forgotten"
             case "job": "job_ended"
             default: "conflict"
             }

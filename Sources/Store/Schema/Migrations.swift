@@ -33,7 +33,7 @@ enum Migrations {
     }
 
     /// When and by which generation documents were measured, and what was forgotten.
-    @Sendable private static func version3(_ db: Database) throws {
+    @Sendable static func version3(_ db: Database) throws {
         try db.execute(sql: retentionAndForgetting)
     }
 

@@ -139,8 +139,10 @@ extension HopeEngine {
     func end(of job: JobRecord) async throws -> JobRecord {
         for try await event in try await follow(job: job.id) {
             switch event {
-            case .accepted, .progress: continue
-            case .learned(let job), .failed(let job), .cancelled(let job), .consolidated(let job, _): return job
+            case .accepted, .progress, .replaying: continue
+            case .learned(let job), .forgotten(let job), .failed(let job), .cancelled(let job),
+                .consolidated(let job, _):
+                return job
             }
         }
         throw EngineError.cancelled(reason: "the stream ended without a final event")

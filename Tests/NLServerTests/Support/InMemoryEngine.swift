@@ -41,6 +41,7 @@ actor InMemoryEngine: ModelEngine {
     var sessionOrder: [String] = []
     var sessionsByID: [String: SessionRecord] = [:]
     var consolidationRecords: [ConsolidationRecord] = []
+    var receipts: [String: ForgetReceipt] = [:]
     var generation = 0
     var counter = 0
 

@@ -49,6 +49,16 @@ extension HopeEngine: ModelEngine {
         }
     }
 
+    func forgetDocument(
+        _ id: String, space: String, keeping: Set<DocumentHolder>
+    ) async throws -> ForgetReceipt {
+        try await running().context.journal.forget(id, space: space, keeping: keeping)
+    }
+
+    func forgetReceipt(_ document: String, space: String) async throws -> ForgetReceipt? {
+        try await running().context.journal.forgetReceipt(document, space: space)
+    }
+
     func follow(job id: String) async throws -> EventStream<LearningEvent> {
         try await running().context.journal.follow(id)
     }

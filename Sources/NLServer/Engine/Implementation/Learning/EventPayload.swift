@@ -15,7 +15,22 @@ enum EventPayload {
         var trigger: String
         /// Documents learned up to here are consolidated if this was adopted.
         var isAdopted: Bool
+        /// The job that did it.
+        var job: String?
     }
+
+    struct Forget: Codable {
+        /// Places of the events that are missing from the log since.
+        var events: [Int64]
+    }
+
+    /// What seeds an event: its content, and its place among the events that learning depends on.
+    static func seed(place: Int64, content: String) -> UInt64 {
+        SeededRandom.mix(UInt64(place), JournalReader.digest(content))
+    }
+
+    /// What a consolidation has for content.
+    static func content(ofConsolidation trigger: String) -> String { "consolidate \(trigger)" }
 }
 
 extension EngineConfiguration {

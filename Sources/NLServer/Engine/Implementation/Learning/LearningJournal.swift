@@ -14,6 +14,8 @@ final class LearningJournal: Sendable {
     /// Figures of each space as ``LearningLoop/refreshRetention()`` left them, for those who must not wait.
     let retention = Mutex<[String: RetentionSummary]>([:])
     private let model: LoadedModel
+    /// Told of sessions that were deleted with a document.
+    private let sessionsForgotten = Mutex<(@Sendable ([String]) -> Void)?>(nil)
     private let draining = Mutex(false)
     private let documents = Mutex(0)
     /// Tokenising a megabyte takes a while: not on the cooperative pool, and not while others wait for the database.
@@ -38,6 +40,20 @@ final class LearningJournal: Sendable {
     /// Documents in the database.
     var documentsStored: Int { documents.withLock { $0 } }
 
+    /// Counts documents that came or went.
+    func countDocument(_ change: Int) { documents.withLock { $0 += change } }
+
+    /// Tells who serves sessions that these are deleted.
+    func forgetSessions(_ ids: [String]) {
+        guard !ids.isEmpty, let tell = sessionsForgotten.withLock(\.self) else { return }
+        tell(ids)
+    }
+
+    /// Who is to be told of sessions that were deleted with a document.
+    func onForgottenSessions(_ tell: @escaping @Sendable ([String]) -> Void) {
+        sessionsForgotten.withLock { $0 = tell }
+    }
+
     /// Takes no new work from now on.
     func beginDraining() { draining.withLock { $0 = true } }
 
@@ -54,7 +70,7 @@ final class LearningJournal: Sendable {
             try store.transaction { try accept(submission, tokenCount: tokenCount, in: $0) }
         }
         let isNew = acceptance.outcome != .duplicate
-        if acceptance.outcome == .accepted { documents.withLock { $0 += 1 } }
+        if acceptance.outcome == .accepted { countDocument(1) }
         if isNew { signals.queued(1) }
         return DocumentAcceptance(
             document: DocumentRecord(acceptance.document, jobID: acceptance.job.id), job: JobRecord(acceptance.job),
@@ -122,6 +138,7 @@ final class LearningJournal: Sendable {
         switch job.status {
         case .queued, .running: return nil
         case .learned: return .learned(job)
+        case .forgotten: return .forgotten(job)
         case .failed: return .failed(job)
         case .cancelled: return .cancelled(job)
         case .adopted, .rejected:
@@ -140,6 +157,7 @@ final class LearningJournal: Sendable {
                     throw EngineError.conflict(
                         code: "job_ended", message: "Job '\(id)' has ended as \(record.status.rawValue).")
                 }
+                guard record.kind != .forget else { throw EngineError.forgettingIsFinal(id) }
                 return record.status == .queued ? try transaction.cancelQueuedJob(id) : record
             }
         }
@@ -235,7 +253,7 @@ final class LearningJournal: Sendable {
         if configuration.isReadOnly { throw .readOnly(action: action) }
     }
 
-    private func requireOpen(for action: String) throws(EngineError) {
+    func requireOpen(for action: String) throws(EngineError) {
         try requireWritable(action)
         if draining.withLock({ $0 }) {
             throw .unavailable(reason: "the daemon is shutting down", retryAfter: .seconds(5))

@@ -33,7 +33,8 @@ extension LearningLoop {
             switch event.kind {
             case .learn: try replayLearning(event, in: space)
             case .consolidate: try replayConsolidation(event, in: space)
-            case .restore, .forget: throw UnknownJobKind(kind: event.kind.rawValue)
+            case .forget: spaces[space.name]?.event = event.sequence
+            case .restore: throw UnknownJobKind(kind: event.kind.rawValue)
             }
         } catch let interruption as LearningInterruption {
             throw interruption

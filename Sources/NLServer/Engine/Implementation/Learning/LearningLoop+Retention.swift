@@ -1,6 +1,8 @@
+import Foundation
 import Logging
 import NLCore
 import Store
+import Synchronization
 
 extension LearningLoop {
     /// Reads one window of the document whose measurement is oldest, if the budget allows and nothing else waits.
@@ -21,7 +23,7 @@ extension LearningLoop {
         measuring.current = current
         guard current.measurement.isFinished, let loss = current.measurement.losses.first else { return true }
         measuring.current = nil
-        try write { transaction in
+        _ = try write { transaction in
             try transaction.recordMeasurement(
                 space: current.space, document: current.document, loss: loss, generation: current.generation)
         }

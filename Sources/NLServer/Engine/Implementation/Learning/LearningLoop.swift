@@ -70,6 +70,7 @@ final class LearningLoop {
             switch job.kind {
             case .learn: try learn(job)
             case .consolidate: try consolidate(job)
+            case .forget: try forget(job)
             default: throw UnknownJobKind(kind: job.kind.rawValue)
             }
         } catch LearningInterruption.stopped {
@@ -88,6 +89,9 @@ final class LearningLoop {
         _ job: Store.JobRecord, as status: JobStatus, because failure: JobFailure?
     ) throws {
         let finished = try write(isCancellable: false) { transaction in
+            if job.kind == .forget {
+                return try fail(job, because: failure, in: transaction)
+            }
             if let document = job.document {
                 try transaction.updateDocument(
                     space: job.space, id: document, status: status == .failed ? .failed : .cancelled)
@@ -135,10 +139,15 @@ final class LearningLoop {
     /// - Parameter isCancellable: whether cancelling the running job ends the waiting.
     /// - Throws: ``LearningInterruption`` while waiting; what waiting does not mend.
     func write<Value>(isCancellable: Bool = true, _ body: (StoreTransaction) throws -> Value) throws -> Value {
+        try writing(isCancellable: isCancellable) { try context.store.transaction(body) }
+    }
+
+    /// The same for whatever writes.
+    func writing<Value>(isCancellable: Bool = true, _ body: () throws -> Value) throws -> Value {
         var delay = Duration.milliseconds(250)
         while true {
             do {
-                let value = try context.store.transaction(body)
+                let value = try body()
                 if context.notices.clear(key: "storage") { context.logger.notice("the database takes writes again") }
                 hasUncheckpointedWrites = true
                 return value
@@ -158,8 +167,12 @@ final class LearningLoop {
 
     private func checkpointWhileIdle() {
         guard hasUncheckpointedWrites else { return }
-        hasUncheckpointedWrites = false
-        try? context.store.checkpoint()
+        do {
+            try context.store.checkpoint()
+            hasUncheckpointedWrites = false
+        } catch {
+            // Tried again when the learner has nothing to do next time.
+        }
     }
 }
 

@@ -22,13 +22,39 @@ struct SpaceMemory {
                 name: space, levels: levels, generation: nil, event: 0, lastUpdates: [:], consolidatedThrough: 0)
             return (memory, Date())
         }
+        return (try SpaceMemory(generation, model: model, store: store), generation.record.created)
+    }
+
+    /// Reads the newest whole generation that contains no event from `event` on; where there is none, the levels are
+    /// the model file's.
+    static func load(
+        _ space: String, before event: Int64, model: LoadedModel, store: MemoryStore
+    ) throws -> SpaceMemory {
+        guard let generation = try store.read({ try $0.newestGeneration(space: space, before: event) }) else {
+            return SpaceMemory(
+                name: space, levels: try SpaceLevels(model.configuration, base: model.base), generation: nil, event: 0,
+                lastUpdates: [:], consolidatedThrough: 0)
+        }
+        return try SpaceMemory(generation, model: model, store: store)
+    }
+
+    private init(_ generation: Generation, model: LoadedModel, store: MemoryStore) throws {
         let (levels, metadata) = try GenerationCodec.levels(of: generation, model: model)
         let event = generation.record.event ?? 0
-        let memory = SpaceMemory(
-            name: space, levels: levels, generation: generation.record.number, event: event,
+        self.init(
+            name: generation.record.space, levels: levels, generation: generation.record.number, event: event,
             lastUpdates: metadata.levels.compactMapValues(\.lastUpdate),
-            consolidatedThrough: try lastConsolidation(space, through: event, store: store) { $0.isAdopted })
-        return (memory, generation.record.created)
+            consolidatedThrough: try Self.lastConsolidation(
+                generation.record.space, through: event, store: store
+            ) { $0.isAdopted })
+    }
+
+    private init(
+        name: String, levels: SpaceLevels, generation: Int64?, event: Int64, lastUpdates: [String: Date],
+        consolidatedThrough: Int64
+    ) {
+        (self.name, self.levels, self.generation, self.event) = (name, levels, generation, event)
+        (self.lastUpdates, self.consolidatedThrough) = (lastUpdates, consolidatedThrough)
     }
 
     /// What the schedule of consolidations starts from.
