@@ -28,21 +28,21 @@ import Testing
             try await learnThree(engine)
             try await eventually { try await report(engine).summary.measuredNow == 3 }
             #expect(try engine.bits == bits, "measuring is no learning")
-            let report = try await report(engine)
-            #expect(report.generation == 3)
+            let found = try await report(engine)
+            #expect(found.generation == 3)
             let (model, levels) = (try engine.running().context.model, try engine.space.levels)
-            for (record, fact) in zip(report.documents.items, Facts.all) {
+            for (record, fact) in zip(found.documents.items, Facts.all) {
                 var measurement = TextMeasurement(
                     [model.learningText(fact)], configuration: model.configuration, windowSize: model.windowSize)
                 try measurement.finish(parameters: levels.effective)
                 #expect(record.losses.now == measurement.losses[0])
                 #expect(record.generation == 3 && record.isCurrent)
             }
-            let first = report.documents.items[0]
+            let first = found.documents.items[0]
             #expect(first.losses.best == first.losses.learned)
             #expect(first.losses.now != first.losses.learned)
-            #expect(report.documents.items[2].losses.now == report.documents.items[2].losses.learned)
-            try expectConsistent(report)
+            #expect(found.documents.items[2].losses.now == found.documents.items[2].losses.learned)
+            try expectConsistent(found)
             let metrics = await ServerMetrics().render(engine.statistics(), health: engine.health())
             #expect(metrics.contains("nlserver_retention_measured_documents 3\n"))
             #expect(metrics.contains("nlserver_retention_loss_nats{when=\"best\"}"))
@@ -104,21 +104,23 @@ import Testing
     @Test func tokensArePaidForInTime() {
         let start = ContinuousClock.now
         var budget = Remeasurement(tokensPerMinute: 600)
-        #expect(budget.mayRead(start + .seconds(1)))
+        func mayRead(after seconds: Double) -> Bool { budget.mayRead(start + .seconds(seconds)) }
+        #expect(mayRead(after: 1))
         #expect(budget.nextMoment == nil)
         budget.spend(30, start + .seconds(1))
-        #expect(!budget.mayRead(start + .seconds(3)))
+        #expect(!mayRead(after: 3))
         #expect(budget.nextMoment == start + .seconds(4))
-        #expect(budget.mayRead(start + .seconds(4)))
+        #expect(mayRead(after: 4))
         // What was not used is not saved up.
         budget.spend(10, start + .seconds(100))
-        #expect(!budget.mayRead(start + .seconds(100.5)))
-        #expect(budget.mayRead(start + .seconds(101)))
+        #expect(!mayRead(after: 100.5))
+        #expect(mayRead(after: 101))
     }
 
     @Test func noneIsNever() {
         var budget = Remeasurement(tokensPerMinute: 0)
-        #expect(!budget.mayRead(.now + .seconds(100)))
+        let mayRead = budget.mayRead(.now + .seconds(100))
+        #expect(!mayRead)
         #expect(budget.nextMoment == nil)
     }
 }
