@@ -7,6 +7,8 @@ struct NLServerCommand: AsyncParsableCommand {
         commandName: "nlserver",
         abstract: "A language-model server that keeps learning.",
         version: ServerVersion.current,
-        subcommands: [ServeCommand.self, PretrainCommand.self],
+        subcommands: [
+            ServeCommand.self, PretrainCommand.self, AddSlotsCommand.self, ImportCommand.self, EvalCommand.self,
+        ],
         defaultSubcommand: ServeCommand.self)
 }

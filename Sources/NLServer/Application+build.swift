@@ -33,6 +33,8 @@ private func addRoutes(to router: Router<ServerContext>, services: ServerService
     JobsController(services: services).addRoutes(to: router)
     MemoryController(services: services).addRoutes(to: router)
     SessionsController(services: services).addRoutes(to: router)
+    SpacesController(services: services).addRoutes(to: router)
+    SnapshotsController(services: services).addRoutes(to: router)
     SiteController(services: services, routes: routes).addRoutes(to: router)
 }
 

@@ -27,6 +27,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.maxConcurrent)) var maxConcurrent: String?
     @Option(help: Self.help(.maxLearningQueue)) var maxLearningQueue: String?
     @Option(help: Self.help(.maxSessions)) var maxSessions: String?
+    @Option(help: Self.help(.maxSpaces)) var maxSpaces: String?
+    @Option(help: Self.help(.maxImportBytes)) var maxImportBytes: String?
     @Option(help: Self.help(.threads)) var threads: String?
     @Option(help: Self.help(.backend)) var backend: String?
     @Option(help: Self.help(.consolidateEvery)) var consolidateEvery: String?
@@ -37,6 +39,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.learnMaxPasses)) var learnMaxPasses: String?
     @Option(help: Self.help(.rehearsalShare)) var rehearsalShare: String?
     @Option(help: Self.help(.remeasureTokens)) var remeasureTokens: String?
+    @Option(help: Self.help(.snapshotEvery)) var snapshotEvery: String?
+    @Option(help: Self.help(.snapshotKeep)) var snapshotKeep: String?
+    @Option(help: Self.help(.settling)) var settling: String?
+    @Option(help: Self.help(.recallBudgetTokens)) var recallBudgetTokens: String?
     @Option(help: Self.help(.shutdownGrace)) var shutdownGrace: String?
     @Option(help: Self.help(.idleTimeout)) var idleTimeout: String?
     @Option(help: Self.help(.logLevel)) var logLevel: String?
@@ -51,13 +57,15 @@ struct ServeCommand: AsyncParsableCommand {
             (.readOnly, readOnly ? "true" : nil), (.maxBodyBytes, maxBodyBytes), (.maxDocumentBytes, maxDocumentBytes),
             (.maxTokensLimit, maxTokensLimit), (.maxQueue, maxQueue), (.maxConcurrent, maxConcurrent),
             (.maxLearningQueue, maxLearningQueue), (.maxSessions, maxSessions), (.threads, threads),
+            (.maxSpaces, maxSpaces), (.maxImportBytes, maxImportBytes), (.snapshotEvery, snapshotEvery),
+            (.snapshotKeep, snapshotKeep),
             (.backend, backend),
             (.consolidateEvery, consolidateEvery), (.consolidateIdle, consolidateIdle), (.anchorBound, anchorBound),
             (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio),
             (.learnMaxPasses, learnMaxPasses),
-            (.rehearsalShare, rehearsalShare), (.remeasureTokens, remeasureTokens),
-            (.shutdownGrace, shutdownGrace), (.idleTimeout, idleTimeout),
-            (.logLevel, logLevel), (.logFormat, logFormat),
+            (.rehearsalShare, rehearsalShare), (.remeasureTokens, remeasureTokens), (.settling, settling),
+            (.recallBudgetTokens, recallBudgetTokens), (.shutdownGrace, shutdownGrace),
+            (.idleTimeout, idleTimeout), (.logLevel, logLevel), (.logFormat, logFormat),
         ]
         return Dictionary(uniqueKeysWithValues: all.compactMap { option, value in value.map { (option, $0) } })
     }

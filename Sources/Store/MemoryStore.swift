@@ -92,7 +92,9 @@ public final class MemoryStore: Sendable {
                 var value: Value?
                 try db.inTransaction(.immediate) {
                     hooks(.transactionBegun)
-                    value = try body(StoreTransaction(db: db, ledger: ledger, now: clock(), hooks: hooks))
+                    let transaction = StoreTransaction(db: db, ledger: ledger, now: clock(), hooks: hooks)
+                    value = try body(transaction)
+                    try transaction.settlePassages()
                     hooks(.beforeCommit)
                     return .commit
                 }
@@ -165,6 +167,7 @@ public final class MemoryStore: Sendable {
             }
             report.resumedJobs = try tx.recoverJobs()
             report.droppedSessions = try tx.recoverSessions()
+            try tx.indexMissingPassages()
             report.spaces = try tx.recoverSpaces()
             return report
         }

@@ -49,7 +49,8 @@ import Testing
                 #expect(try reader.place(of: 4, space: "default") == 3)
                 #expect(try reader.journal(space: "default").map(\.document) == ["a", "c"])
                 #expect(try reader.pendingForgettings(space: "default").map(\.document) == ["b"])
-                #expect(try reader.newestGeneration(space: "default", before: 2)?.record.number == 1)
+                let log = try reader.effectiveLog(space: "default")
+                #expect(try reader.newestGeneration(space: "default", in: log, before: 2)?.record.number == 1)
                 let job = try #require(try reader.jobs().items.first { $0.document == "b" && $0.kind == .learn })
                 #expect(job.status == .learned && job.detail == .empty)
             }
@@ -81,20 +82,19 @@ import Testing
                             at: Date(), generation: generation, updates: 1, tokens: 1, deltaNorm: 1, relativeDrift: 1,
                             surprise: nil, learningRate: 1))
                 }
-                try tx.setPinned(true, space: "default", generation: 3)
+                _ = try tx.createSnapshot(space: "default", name: "kept")
             }
             let kept = try store.transaction { tx in
                 let kept = try tx.persistGeneration(.sample(seed: 9, parent: 1, event: 4))
-                #expect(
-                    try tx.deleteGenerations(
-                        space: "default", since: 2, except: kept.number, includingPinned: false) == [2])
-                #expect(
-                    try tx.deleteGenerations(
-                        space: "default", since: 2, except: kept.number, includingPinned: true) == [3])
+                #expect(try tx.deleteGenerations(space: "default", since: 2, except: kept.number) == [2])
                 return kept
             }
             try store.read { reader throws in
                 #expect(try reader.generations(space: "default").map(\.number) == [kept.number, 1])
+                // The one that is named stays, outside the log.
+                let snapshot = try #require(try reader.snapshots(space: "default").items.first)
+                #expect(snapshot.generation == 3 && snapshot.isImported && snapshot.event == nil)
+                #expect(try reader.generation(space: "default", number: 3).levels.isEmpty == false)
                 #expect(try reader.levelHistory(space: "default", level: "medium").map(\.generation) == [1])
             }
         }

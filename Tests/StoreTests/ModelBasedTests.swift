@@ -142,7 +142,7 @@ private struct MemoryModel {
     private mutating func accept(_ id: String, text: String, space: String, in tx: StoreTransaction) throws {
         let draft = DocumentDraft(space: space, id: id, text: text, tokenCount: 1)
         switch spaces[space]?.documents[id]?.status {
-        case nil, .failed, .cancelled:
+        case nil, .failed, .cancelled, .unlearned:
             let acceptance = try tx.accept(draft)
             spaces[space]?.documents[id] = (.queued, text)
             jobs.append(Job(id: acceptance.job.id, space: space, document: id))

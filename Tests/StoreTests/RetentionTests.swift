@@ -66,8 +66,8 @@ import Testing
         #expect(seen == ["a", "b", "c"])
     }
 
-    /// The first version's documents keep their figures.
-    @Test func aDatabaseOfTheFirstVersionIsBroughtUpToDate() throws {
+    /// Documents of the version before keep their figures.
+    @Test func aDatabaseOfTheVersionBeforeIsBroughtUpToDate() throws {
         try database.withStore { store, _ throws in
             try store.transaction { try learn("a", loss: 1, generation: 1, in: $0) }
         }
@@ -79,7 +79,7 @@ import Testing
                     ALTER TABLE document DROP COLUMN measured_generation;
                     """)
             try db.inTransaction {
-                try Migrations.version3(db)
+                try Migrations.version4(db)
                 return .commit
             }
         }

@@ -81,6 +81,8 @@ func expectSound(_ db: Database, sourceLocation: SourceLocation = #_sourceLocati
     let orphanedChunks = try Int.fetchOne(
         db, sql: "SELECT count(*) FROM chunk WHERE hash NOT IN (SELECT hash FROM state_chunk)")
     #expect(orphanedChunks == 0, "chunks that no state needs", sourceLocation: sourceLocation)
+    let unsettled = try Int.fetchOne(db, sql: "SELECT count(*) FROM passage_deleted")
+    #expect(unsettled == 0, "deleted passages that are still in the index", sourceLocation: sourceLocation)
     let orphanedStates = try Int.fetchOne(
         db,
         sql: """

@@ -16,6 +16,10 @@ public struct Tolerance: Sendable {
     public static let float = Tolerance(relative: 2e-5, absolute: 1e-6)
     /// Single precision gradients, which sum many terms of both signs.
     public static let floatGradient = Tolerance(relative: 2e-4, absolute: 1e-6)
+    /// Double precision gradients of two forms of one thing: some are differences of large terms.
+    public static let doubleGradient = Tolerance(relative: 1e-9, absolute: 1e-9)
+    /// Logits in single precision against another library's, whose sums run in another order.
+    public static let otherLibrary = Tolerance(relative: 2e-5, absolute: 1e-6)
     /// One single-precision kernel against its naive form.
     public static let kernel = Tolerance(relative: 2e-6, absolute: 1e-7)
 }

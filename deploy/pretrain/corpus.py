@@ -3,12 +3,13 @@
 
     deploy/pretrain/corpus.py DATA OUTPUT
 
-DATA holds `wikipedia-en-2015/valid.jsonl.xz`, `english-novels/train-2.jsonl.xz` and
+DATA holds `wikipedia-en-2015/valid.jsonl.xz` and `train-7.jsonl.xz`, `english-novels/train-2.jsonl.xz` and
 `tinystories/train-head-2MiB.txt.gz`. Written are
 OUTPUT/tinystories.jsonl  one story a line
-OUTPUT/anchors.txt   paragraphs of Wikipedia articles 150-245 of `valid` and of novels of shard 2, in turn
+OUTPUT/anchors.txt   a paragraph each of Wikipedia articles of shard 7 and some of novels of shard 2, two to one
 OUTPUT/held-out.jsonl  articles 100-149 of `valid`, 4,000 characters each
-Articles 0-99 of `valid` are left to the evaluations. Shard 2 of the novels must not be trained on.
+Articles 0-99 of `valid` are left to the evaluations. Shard 7 of Wikipedia and shard 2 of the novels must not be
+trained on.
 """
 import gzip
 import json
@@ -17,7 +18,7 @@ import pathlib
 import sys
 
 LEAST, MOST = 300, 1000  # characters of a paragraph
-EACH = 110  # paragraphs from each source
+NOVELS = 450  # paragraphs of novels; twice as many of Wikipedia
 
 
 def records(path):
@@ -43,9 +44,11 @@ def main(data, output):
     output.mkdir(parents=True, exist_ok=True)
     articles = [r["text"] for r in records(data / "wikipedia-en-2015/valid.jsonl.xz")]
     novels = [r["text"][100_000:300_000] for r in records(data / "english-novels/train-2.jsonl.xz")]
-    wiki = list(paragraphs(articles[150:], "\n", 2))[:EACH]
-    prose = list(paragraphs(novels, "\n\n", 5))[:EACH] or list(paragraphs(novels, "\n", 5))[:EACH]
-    anchors = [p for pair in zip(wiki, prose) for p in pair]
+    others = (r["text"] for r in records(data / "wikipedia-en-2015/train-7.jsonl.xz"))
+    wiki = list(paragraphs(others, "\n", 1))[: 2 * NOVELS]
+    prose = list(paragraphs(novels, "\n\n", 40))
+    prose = prose[:: max(len(prose) // NOVELS, 1)][:NOVELS]
+    anchors = [p for triple in zip(wiki[::2], wiki[1::2], prose) for p in triple]
     (output / "anchors.txt").write_text("\n\n".join(anchors) + "\n", encoding="utf-8")
     with open(output / "held-out.jsonl", "w", encoding="utf-8") as file:
         for text in articles[100:150]:

@@ -76,10 +76,10 @@ extension Float {
     }
 
     public static func rmsRows(
-        _ rows: Int, _ width: Int, _ x: UnsafePointer<Float>, _ gain: UnsafePointer<Float>,
+        _ rows: Int, _ width: Int, epsilon: Float, _ x: UnsafePointer<Float>, _ gain: UnsafePointer<Float>,
         _ y: UnsafeMutablePointer<Float>, _ scales: UnsafeMutablePointer<Float>
     ) {
-        nl_rms_rows(nl_best_isa(), rows, width, normalizationEpsilon(Float.self), x, gain, y, scales)
+        nl_rms_rows(nl_best_isa(), rows, width, epsilon, x, gain, y, scales)
     }
 
     public static func rmsRowsBackward(

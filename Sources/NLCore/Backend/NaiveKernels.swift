@@ -96,14 +96,14 @@ extension TensorScalar {
     }
 
     public static func rmsRows(
-        _ rows: Int, _ width: Int, _ x: UnsafePointer<Self>, _ gain: UnsafePointer<Self>,
+        _ rows: Int, _ width: Int, epsilon: Self, _ x: UnsafePointer<Self>, _ gain: UnsafePointer<Self>,
         _ y: UnsafeMutablePointer<Self>, _ scales: UnsafeMutablePointer<Self>
     ) {
         for row in 0..<rows {
             let xr = x + row * width
             let yr = y + row * width
             let mean = dot(width, xr, xr) / Self(width)
-            let scale = 1 / (mean + normalizationEpsilon(Self.self)).squareRoot()
+            let scale = 1 / (mean + epsilon).squareRoot()
             scales[row] = scale
             for i in 0..<width { yr[i] = xr[i] * scale * gain[i] }
         }
@@ -124,6 +124,38 @@ extension TensorScalar {
             for i in 0..<width {
                 dgain[i] += dy[at + i] * x[at + i] * scale
                 dx[at + i] += scale * gain[i] * dy[at + i] - x[at + i] * pull
+            }
+        }
+    }
+
+    public static func maximum(_ count: Int, _ x: UnsafePointer<Self>) -> Self {
+        var largest = x[0]
+        for i in 1..<Swift.max(count, 1) { largest = Swift.max(largest, x[i]) }
+        return largest
+    }
+
+    public static func shiftedExponentials(
+        _ count: Int, _ x: UnsafePointer<Self>, shift: Self, _ y: UnsafeMutablePointer<Self>
+    ) -> Self {
+        var sum: Self = 0
+        for i in 0..<count {
+            y[i] = exponential(x[i] - shift)
+            sum += y[i]
+        }
+        return sum
+    }
+
+    public static func rotateHalves(
+        _ heads: Int, _ half: Int, _ x: UnsafeMutablePointer<Self>, _ cosines: UnsafePointer<Self>,
+        _ sines: UnsafePointer<Self>
+    ) {
+        for head in 0..<heads {
+            let a = x + head * 2 * half
+            let b = a + half
+            for i in 0..<half {
+                let (left, right) = (a[i], b[i])
+                a[i] = left * cosines[i] - right * sines[i]
+                b[i] = right * cosines[i] + left * sines[i]
             }
         }
     }

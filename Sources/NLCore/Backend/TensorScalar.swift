@@ -57,13 +57,25 @@ public protocol TensorScalar: BinaryFloatingPoint, Sendable {
         _ dy: UnsafePointer<Self>, _ dx: UnsafeMutablePointer<Self>)
     /// y = g ⊙ x / sqrt(mean(x²) + ε) by row; `scales[row]` keeps 1/sqrt(…).
     static func rmsRows(
-        _ rows: Int, _ width: Int, _ x: UnsafePointer<Self>, _ gain: UnsafePointer<Self>,
+        _ rows: Int, _ width: Int, epsilon: Self, _ x: UnsafePointer<Self>, _ gain: UnsafePointer<Self>,
         _ y: UnsafeMutablePointer<Self>, _ scales: UnsafeMutablePointer<Self>)
     /// dx += …, and dgain += Σ_rows dy ⊙ x · scale.
     static func rmsRowsBackward(
         _ rows: Int, _ width: Int, _ x: UnsafePointer<Self>, _ gain: UnsafePointer<Self>,
         _ scales: UnsafePointer<Self>, _ dy: UnsafePointer<Self>, _ dx: UnsafeMutablePointer<Self>,
         _ dgain: UnsafeMutablePointer<Self>)
+
+    /// The largest of at least one number.
+    static func maximum(_ count: Int, _ x: UnsafePointer<Self>) -> Self
+    /// y = eˣ⁻ˢ, which may be x itself; returns Σ y.
+    static func shiftedExponentials(
+        _ count: Int, _ x: UnsafePointer<Self>, shift: Self, _ y: UnsafeMutablePointer<Self>
+    ) -> Self
+    /// Turns the two halves of each head's row by the angles of one position, in place: (a, b) becomes
+    /// (a cos − b sin, b cos + a sin).
+    static func rotateHalves(
+        _ heads: Int, _ half: Int, _ x: UnsafeMutablePointer<Self>, _ cosines: UnsafePointer<Self>,
+        _ sines: UnsafePointer<Self>)
 
     /// Softmax cross-entropy by row: returns −log softmax(x)[target] for each row in `losses`, and turns x in
     /// place into its gradient `(softmax(x) − onehot(target)) · weight[row]`.
@@ -121,6 +133,16 @@ public struct AdamWStep<S: TensorScalar>: Sendable {
     public var gradientScale: S
 }
 
-/// ε of every normalisation in the model (spec §1, §2).
+extension TensorScalar {
+    /// ``rmsRows(_:_:epsilon:_:_:_:_:)`` with the model's own ε.
+    static func rmsRows(
+        _ rows: Int, _ width: Int, _ x: UnsafePointer<Self>, _ gain: UnsafePointer<Self>,
+        _ y: UnsafeMutablePointer<Self>, _ scales: UnsafeMutablePointer<Self>
+    ) {
+        rmsRows(rows, width, epsilon: normalizationEpsilon(Self.self), x, gain, y, scales)
+    }
+}
+
+/// ε of every normalisation in the model (spec §1, §2), unless an imported model brings its own.
 @inlinable
 public func normalizationEpsilon<S: TensorScalar>(_: S.Type) -> S { 1e-6 }

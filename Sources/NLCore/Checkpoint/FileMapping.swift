@@ -15,7 +15,9 @@ func systemErrorMessage(_ code: Int32) -> String {
 }
 
 /// A file's bytes, read-only, paged in by the kernel on use.
-final class FileMapping {
+///
+/// `@unchecked Sendable`: nobody writes the bytes.
+final class FileMapping: @unchecked Sendable {
     private let bytes: UnsafeRawBufferPointer
 
     init(path: String) throws(SystemError) {

@@ -5,7 +5,7 @@ public import struct Foundation.URL
 /// The file is mapped, so a tensor costs memory only when it is read. Replace a file that may be open by renaming a
 /// new one over it, as ``SafetensorsWriter`` does: a mapping of the old one stays whole. Shortening a mapped file in
 /// place is the one thing this reader cannot survive (`SIGBUS`).
-public final class SafetensorsFile {
+public final class SafetensorsFile: Sendable {
     /// Every tensor, in the order of the header.
     public let tensors: [TensorDescription]
     /// The file's free-form strings (`__metadata__`).
@@ -16,7 +16,7 @@ public final class SafetensorsFile {
     private let source: String
     private let indices: [String: Int]
 
-    private enum Storage {
+    private enum Storage: Sendable {
         case mapped(FileMapping)
         case memory([UInt8])
     }

@@ -11,13 +11,15 @@ public import struct Foundation.URL
 /// try writer.add("embed.weight", shape: [vocabulary, width], as: .bfloat16, floats: weights)
 /// try writer.write(to: url)
 /// ```
-public struct SafetensorsWriter {
-    private enum Values {
+public struct SafetensorsWriter: Sendable {
+    private enum Values: Sendable {
         case floats([Float])
         case integers([Int64])
+        /// Read when it is written: a model is copied with one tensor in memory.
+        case stored(SafetensorsFile, String)
     }
 
-    private struct Entry {
+    private struct Entry: Sendable {
         let name: String
         let dataType: TensorDataType
         let shape: [Int]
@@ -48,6 +50,24 @@ public struct SafetensorsWriter {
         try add(Entry(name: name, dataType: dataType, shape: shape, values: .floats(floats)), count: floats.count)
     }
 
+    /// Adds a floating-point tensor of another file, which is read when this one is written.
+    ///
+    /// - Throws: ``SafetensorsError`` as for numbers in memory, or if the other file has no such tensor of numbers.
+    public mutating func add(
+        _ name: String, shape: [Int], as dataType: TensorDataType, from file: SafetensorsFile, tensor: String
+    ) throws(SafetensorsError) {
+        guard let source = file.tensor(named: tensor) else { throw Self.error(tensor, .missingTensor) }
+        let readable: [TensorDataType] = [.float32, .bfloat16, .float16, .float64]
+        for type in [source.dataType, dataType] {
+            guard readable.contains(type) else {
+                throw Self.error(tensor, .unsupportedConversion(from: type, to: "floats"))
+            }
+        }
+        guard dataType != .float64 else { throw Self.error(name, .unsupportedConversion(from: dataType, to: "floats")) }
+        try add(
+            Entry(name: name, dataType: dataType, shape: shape, values: .stored(file, tensor)), count: source.count)
+    }
+
     /// Adds an I64 tensor, `integers` in row-major order.
     ///
     /// - Throws: ``SafetensorsError`` for a name already used or reserved, or a shape of another size.
@@ -60,7 +80,7 @@ public struct SafetensorsWriter {
             throw Self.error(entry.name, .malformedTensor("the name is reserved for metadata"))
         }
         guard entry.shape.allSatisfy({ $0 >= 0 }),
-            let byteCount = byteCount(shape: entry.shape, dataType: entry.dataType)
+            let byteCount = NLCore.byteCount(shape: entry.shape, dataType: entry.dataType)
         else {
             throw Self.error(entry.name, .malformedTensor("\(entry.shape) is not a shape"))
         }
@@ -96,29 +116,77 @@ public struct SafetensorsWriter {
         return data
     }
 
+    /// Bytes of the whole file.
+    public var byteCount: Int {
+        header().count + entries.reduce(0) { $0 + (NLCore.byteCount(shape: $1.shape, dataType: $1.dataType) ?? 0) }
+    }
+
+    /// The file in order, in pieces of at most 2 MiB after the header: what a file too large to hold twice is sent as.
+    ///
+    /// - Returns: piece `number`, from 0; nil after the last.
+    public func piece(_ number: Int) -> [UInt8]? {
+        guard number > 0 else { return header() }
+        var rest = number - 1
+        for entry in entries {
+            let count = entry.shape.reduce(1, *)
+            let pieces = (count + Self.pieceCount - 1) / Self.pieceCount
+            guard rest >= pieces else {
+                var bytes: [UInt8] = []
+                let start = rest * Self.pieceCount
+                Self.emit(entry, start..<min(start + Self.pieceCount, count)) { bytes.append(contentsOf: $0) }
+                return bytes
+            }
+            rest -= pieces
+        }
+        return nil
+    }
+
     private static func error(_ name: String, _ reason: SafetensorsError.Reason) -> SafetensorsError {
         SafetensorsError(source: "new file", tensor: name, reason: reason)
     }
 
     private func emit<Failure: Error>(_ write: (UnsafeRawBufferPointer) throws(Failure) -> Void) throws(Failure) {
         try Self.withBytes(of: header(), write)
-        for entry in entries {
-            switch (entry.values, entry.dataType) {
-            case (.integers(let values), _): try Self.emit(values, write) { $0.littleEndian }
-            case (.floats(let values), .bfloat16): try Self.emit(values, write) { bfloat16Bits($0).littleEndian }
-            case (.floats(let values), .float16): try Self.emit(values, write) { Float16($0).bitPattern.littleEndian }
-            case (.floats(let values), _): try Self.emit(values, write) { $0.bitPattern.littleEndian }
+        for entry in entries { try Self.emit(entry, nil, write) }
+    }
+
+    /// - Parameter range: the elements to write; nil for all.
+    private static func emit<Failure: Error>(
+        _ entry: Entry, _ range: Range<Int>?, _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        switch entry.values {
+        case .integers(let values): try emit(values, range, write) { $0.littleEndian }
+        case .floats(let values): try emit(values, as: entry.dataType, range, write)
+        case .stored(let file, let name):
+            guard let values = try? file.floats(named: name) else {
+                preconditionFailure("\(name) was there, and of numbers, when it was added")
             }
+            try emit(values, as: entry.dataType, range, write)
         }
     }
 
+    private static func emit<Failure: Error>(
+        _ values: [Float], as dataType: TensorDataType, _ range: Range<Int>?,
+        _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        switch dataType {
+        case .bfloat16: try emit(values, range, write) { bfloat16Bits($0).littleEndian }
+        case .float16: try emit(values, range, write) { Float16($0).bitPattern.littleEndian }
+        default: try emit(values, range, write) { $0.bitPattern.littleEndian }
+        }
+    }
+
+    /// Elements converted at once.
+    private static let pieceCount = 1 << 18
+
     /// Converts and writes in pieces of at most 2 MiB.
     private static func emit<Value, Raw: FixedWidthInteger, Failure: Error>(
-        _ values: [Value], _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void, _ raw: (Value) -> Raw
+        _ values: [Value], _ range: Range<Int>?, _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void,
+        _ raw: (Value) -> Raw
     ) throws(Failure) {
-        let pieceCount = 1 << 18
-        for start in stride(from: 0, to: values.count, by: pieceCount) {
-            let piece = values[start..<min(start + pieceCount, values.count)].map(raw)
+        let range = range ?? 0..<values.count
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: pieceCount) {
+            let piece = values[start..<min(start + pieceCount, range.upperBound)].map(raw)
             try withBytes(of: piece, write)
         }
     }
@@ -147,7 +215,7 @@ public struct SafetensorsWriter {
         for (index, entry) in entries.enumerated() {
             if index > 0 || !metadata.isEmpty { json += ",".utf8 }
             appendJSONString(entry.name, to: &json)
-            let end = offset + (byteCount(shape: entry.shape, dataType: entry.dataType) ?? 0)
+            let end = offset + (NLCore.byteCount(shape: entry.shape, dataType: entry.dataType) ?? 0)
             let shape = entry.shape.map(String.init).joined(separator: ",")
             json +=
                 ":{\"dtype\":\"\(entry.dataType.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"

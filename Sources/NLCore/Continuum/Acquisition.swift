@@ -1,10 +1,13 @@
 /// Learns one document into the acquisition levels of a space (design §3, "Acquire").
 ///
 /// The document is read in windows, forward and backward, pass after pass, with rehearsed windows between, until its
-/// loss reaches its target or the passes are used up. Then it settles: Δθ is shortened as far as the document stays at
-/// its target and older documents stay known. What gradient steps overdid goes first, and with it most of what learning
-/// costs everything else (interpolation between a model and its fine-tuned form: Wortsman et al. 2022). One call of ``step()`` reads one window, so that serving can
-/// come between. The outcome is a pure function of the levels, the text, the rehearsal and the settings.
+/// loss reaches its target or the passes are used up. Then it settles: of what the document added to Δθ only the
+/// share is kept that still holds it at its target. What gradient steps overdid goes first, and with it most of what
+/// learning costs everything else (interpolation between a model and its fine-tuned form: Wortsman et al. 2022).
+///
+/// Every document begins with a fresh optimizer: moments gathered on another one point where that one wanted to go.
+/// One call of ``step()`` reads one window, so that serving can come between. The outcome is a pure function of the
+/// levels, the text, the rehearsal and the settings.
 public struct Acquisition: Sendable {
     /// How a document is learned.
     public struct Settings: Sendable, Hashable, Codable {
@@ -22,14 +25,8 @@ public struct Acquisition: Sendable {
         public var longLength = 1000
         /// Passes go on until the loss is this share of the target, so that there is something to settle.
         public var overshoot = 0.85
-        /// What is tried of Δθ in settling, one after the other; empty settles nothing.
-        public var settlingShares: [Float] = [0.9, 0.8, 0.7, 0.6, 0.5]
-        /// Settling may cost a sample of older documents this share of their mean loss …
-        public var settlingBound = 0.05
-        /// … or this much in nats a token, whichever is more.
-        public var settlingSlack = 0.02
-        /// Older documents watched while settling.
-        public var settlingSample = 4
+        /// How often settling halves the range in which the share to be kept is sought; 0 settles nothing.
+        public var settlingSteps = 4
         /// Tokens rehearsed for each token read, half journal, half anchors.
         public var rehearsalRatio = 1.0
 
@@ -104,21 +101,27 @@ public struct Acquisition: Sendable {
     private var target = 0.0
     private var pass = 0
     private var position = 0
-    private var states: [TitansState<Float>]?
+    private var states: [MixerState<Float>]?
     private var passSum = 0.0
     private var lastLoss: Double?
     private var documentTokens = 0
     private var learnedTokens = 0
     private var rehearsalDebt = 0.0
-    /// While settling: the levels as they were learned, the document's loss by them, the sample's losses by them, and
-    /// the next share to try.
-    private var learned: (levels: SpaceLevels, loss: Double, older: Double)?
-    private var nextShare = 0
+    /// The levels without the document, and with all that was learned of it.
+    private let original: SpaceLevels
+    private var learned: (levels: SpaceLevels, loss: Double)?
+    /// While settling: the largest share known to be too little, the smallest known to be enough, the one being tried.
+    private var tooLittle: Float = 0
+    private var enough: Float = 1
+    private var settlingStep = 0
 
     /// A document about to be learned.
     public init(_ text: LearningText, into levels: SpaceLevels, rehearsal: Rehearsal, settings: Settings) {
         self.text = text
+        var levels = levels
+        levels.forgetMoments(of: .acquisition)
         self.levels = levels
+        original = levels
         self.rehearsal = rehearsal
         self.settings = settings
         window = LearningWindow(levels.configuration)
@@ -150,14 +153,13 @@ public struct Acquisition: Sendable {
                 (phase, pass) = (.learning, pass + 1)
                 break
             }
-            guard pass > 0 && loss <= target && !settings.settlingShares.isEmpty else { return finish(loss) }
+            guard pass > 0 && loss <= target && settings.settlingSteps > 0 else { return finish(loss) }
             phase = .settling
-            measurement = settlingMeasurement()
+            learned = (levels, loss)
+            tryShare()
         case .settling:
-            try measurement.step(parameters: levels.effective)
-            guard measurement.isFinished else { break }
-            if let loss = settle(measurement.losses) { return finish(loss) }
-            measurement = settlingMeasurement()
+            guard let loss = try measure(levels.effective) else { break }
+            if let settled = settle(loss) { return finish(settled) }
         case .finished: preconditionFailure("the document is learned already")
         }
         return .progress(progress(surprise: []))
@@ -165,42 +167,41 @@ public struct Acquisition: Sendable {
 
     private mutating func finish(_ loss: Double) -> Event {
         phase = .finished
+        levels.forgetMoments(of: .acquisition)
         return .finished(
             Outcome(
                 baseLoss: baseLoss, lossBefore: lossBefore, loss: loss, target: target, targetReached: loss <= target,
                 passes: pass, tokens: learnedTokens))
     }
 
-    private func settlingMeasurement() -> TextMeasurement {
-        TextMeasurement(
-            [text] + rehearsal.sample(settings.settlingSample), configuration: levels.configuration,
-            windowSize: settings.windowSize)
+    private var share: Float { (tooLittle + enough) / 2 }
+
+    private mutating func tryShare() {
+        guard let learned else { return }
+        levels = learned.levels
+        levels.withdraw(.acquisition, to: share, since: original)
     }
 
-    /// Takes the losses by the levels as they are now, and tries the next share.
+    /// Takes the document's loss by the share that was tried, and tries the next.
     ///
-    /// - Returns: the document's loss when the shortest acceptable Δθ is found.
-    private mutating func settle(_ losses: [Double]) -> Double? {
-        let older = losses.dropFirst().reduce(0, +) / Double(max(losses.count - 1, 1))
-        if let learned {
-            let allowed = learned.older + max(learned.older * settings.settlingBound, settings.settlingSlack)
-            guard losses[0] <= target && older <= allowed else {
-                // One step too far: back to the share before.
-                levels = learned.levels
-                let accepted = nextShare >= 2 ? settings.settlingShares[nextShare - 2] : 1
-                if accepted < 1 { levels.decay(.acquisition, to: accepted) }
-                return lastLoss
-            }
-            lastLoss = losses[0]
+    /// - Returns: the document's loss when the smallest share that is enough is found.
+    private mutating func settle(_ loss: Double) -> Double? {
+        settlingStep += 1
+        if loss <= target {
+            enough = share
+            learned?.loss = loss
         } else {
-            learned = (levels, losses[0], older)
-            lastLoss = losses[0]
+            tooLittle = share
         }
-        guard nextShare < settings.settlingShares.count, let learned else { return losses[0] }
+        if settlingStep < settings.settlingSteps {
+            tryShare()
+            return nil
+        }
+        guard let learned else { return loss }
         levels = learned.levels
-        levels.decay(.acquisition, to: settings.settlingShares[nextShare])
-        nextShare += 1
-        return nil
+        if enough < 1 { levels.withdraw(.acquisition, to: enough, since: original) }
+        lastLoss = learned.loss
+        return learned.loss
     }
 
     /// One more window of a measurement; the loss when it is complete.
@@ -216,12 +217,15 @@ public struct Acquisition: Sendable {
             let old = rehearsal.next(windowSize: min(settings.windowSize, max(text.tokenCount, 64)))
         {
             rehearsalDebt = max(rehearsalDebt - Double(old.inputs.count), 0)
-            _ = try learn(old.inputs, old.targets, states: nil, isNew: false)
+            try levels.rehearse(old, .acquisition, trained, by: window)
+            learnedTokens += old.inputs.count
             return progress(surprise: [])
         }
         let range = position..<min(position + settings.windowSize, text.tokenCount)
-        let reading = try learn(
-            Array(text.inputs[range]), Array(text.targets[range]), states: states, isNew: true)
+        let reading = try levels.learn(
+            .acquisition, trained, by: window, Array(text.inputs[range]), targets: Array(text.targets[range]),
+            states: states)
+        learnedTokens += range.count
         states = reading.states
         position = range.upperBound
         passSum += reading.losses.reduce(0.0) { $0 + Double($1) }
@@ -246,15 +250,6 @@ public struct Acquisition: Sendable {
         } else {
             pass += 1
         }
-    }
-
-    private mutating func learn(
-        _ inputs: [Int32], _ targets: [Int32], states: [TitansState<Float>]?, isNew: Bool
-    ) throws(NumericsError) -> LearningWindow.Reading {
-        let reading = try levels.learn(
-            .acquisition, trained, by: window, inputs, targets: targets, states: states, isNew: isNew)
-        learnedTokens += inputs.count
-        return reading
     }
 
     private func progress(surprise: [Float]) -> Progress {

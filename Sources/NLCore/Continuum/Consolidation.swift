@@ -98,7 +98,7 @@ public struct Consolidation: Sendable {
     private var order: [Int]
     private var position = 0
     private var windowStart = 0
-    private var states: [TitansState<Float>]?
+    private var states: [MixerState<Float>]?
     private var passSum = 0.0
     private var pass = 1
     private var tokens = 0
@@ -201,6 +201,7 @@ public struct Consolidation: Sendable {
     private mutating func adopt() -> Outcome? {
         guard let adoptable else { return nil }
         levels = adoptable.levels
+        levels.forgetMoments(of: .consolidation)
         levels.noteVerdict(adopted: true)
         return Outcome(
             isAdopted: true, reason: "anchors and recall kept within their bounds", before: before,
@@ -210,13 +211,16 @@ public struct Consolidation: Sendable {
     private mutating func learnWindow() throws(NumericsError) {
         if rehearsalDebt >= Double(settings.windowSize), let text = rehearsal.next(windowSize: settings.windowSize) {
             rehearsalDebt -= Double(text.inputs.count)
-            _ = try learn(text.inputs, text.targets, states: nil, isNew: false)
+            try levels.rehearse(text, .consolidation, trained, by: window)
+            tokens += text.inputs.count
             return
         }
         let text = new[order[position]]
         let range = windowStart..<min(windowStart + settings.windowSize, text.tokenCount)
-        let reading = try learn(
-            Array(text.inputs[range]), Array(text.targets[range]), states: states, isNew: true)
+        let reading = try levels.learn(
+            .consolidation, trained, by: window, Array(text.inputs[range]), targets: Array(text.targets[range]),
+            states: states)
+        tokens += range.count
         states = reading.states
         passSum += reading.losses.reduce(0.0) { $0 + Double($1) } / Double(text.tokenCount)
         windowStart = range.upperBound
@@ -234,15 +238,6 @@ public struct Consolidation: Sendable {
         } else {
             pass += 1
         }
-    }
-
-    private mutating func learn(
-        _ inputs: [Int32], _ targets: [Int32], states: [TitansState<Float>]?, isNew: Bool
-    ) throws(NumericsError) -> LearningWindow.Reading {
-        let reading = try levels.learn(
-            .consolidation, trained, by: window, inputs, targets: targets, states: states, isNew: isNew)
-        tokens += inputs.count
-        return reading
     }
 
     private mutating func restartMeasurement() {

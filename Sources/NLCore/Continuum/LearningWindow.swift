@@ -10,7 +10,7 @@ public struct LearningWindow: Sendable {
         /// Σ over the weighted losses' gradients; nil when no tensor was trained.
         public let gradients: ParameterSet<Float>?
         /// The closed states after the window.
-        public let states: [TitansState<Float>]
+        public let states: [MixerState<Float>]
     }
 
     /// The model's geometry.
@@ -28,42 +28,74 @@ public struct LearningWindow: Sendable {
     ///   - states: closed states before the window; nil begins texts.
     ///   - parameters: the effective parameters.
     ///   - trained: names of the tensors whose gradients are wanted.
+    ///   - teacher: parameters whose predictions are to be kept (distillation); the losses are then cross-entropies
+    ///     against those, and `targets` only say how many there are. The text begins in this window.
     /// - Throws: ``NumericsError/nonFiniteLoss``.
     public func read(
         _ inputs: [Int32], targets: [Int32], batch: Int = 1, weights: [Float]? = nil,
-        states: [TitansState<Float>]?, parameters: ParameterSet<Float>, trained: Set<String>
+        states: [MixerState<Float>]?, parameters: ParameterSet<Float>, trained: Set<String>,
+        teacher: ParameterSet<Float>? = nil
     ) throws(NumericsError) -> Reading {
+        precondition(teacher == nil || states == nil, "a teacher reads a text from its beginning")
         let tape = Tape<Float>()
         let model = HopeModel(configuration, parameters, on: tape) { trained.contains($0) }
         let result = model(inputs, batch: batch, states: states)
-        let (loss, losses) = result.logits.crossEntropy(
-            targets, weights: weights ?? [Float](repeating: 1, count: targets.count))
+        let weights = weights ?? [Float](repeating: 1, count: targets.count)
+        let (loss, losses) =
+            if let teacher {
+                result.logits.crossEntropy(toward: predictions(of: teacher, inputs, batch: batch), weights: weights)
+            } else {
+                result.logits.crossEntropy(targets, weights: weights)
+            }
         guard losses.allSatisfy(\.isFinite) else { throw .nonFiniteLoss }
         guard !trained.isEmpty else { return Reading(losses: losses, gradients: nil, states: result.states) }
         tape.backward(from: loss)
         return Reading(losses: losses, gradients: model.gradients(), states: result.states)
+    }
+
+    private func predictions(of teacher: ParameterSet<Float>, _ inputs: [Int32], batch: Int) -> Tensor<Float> {
+        let tape = Tape<Float>()
+        let model = HopeModel(configuration, teacher, on: tape) { _ in false }
+        return model(inputs, batch: batch).logits.softmaxRows()
     }
 }
 
 extension SpaceLevels {
     /// Reads one window with the levels as they are, and lets those of one role gather its gradient.
     ///
-    /// - Parameters:
-    ///   - trained: names of the tensors that the role's levels adapt (``tensors(of:)``, asked once a job).
-    ///   - isNew: whether the losses count as the levels' surprise; those of rehearsed text do not.
+    /// - Parameter trained: names of the tensors that the role's levels adapt (``tensors(of:)``, asked once a job).
     /// - Throws: ``NumericsError``, and leaves the levels as they were.
     mutating func learn(
         _ role: LevelDefinition.Role, _ trained: Set<String>, by window: LearningWindow, _ inputs: [Int32],
-        targets: [Int32], states: [TitansState<Float>]?, isNew: Bool
+        targets: [Int32], states: [MixerState<Float>]?
     ) throws(NumericsError) -> LearningWindow.Reading {
         let reading = try window.read(
             inputs, targets: targets, states: states, parameters: effective, trained: trained)
-        guard let gradients = reading.gradients else { return reading }
+        try gather(reading, role, tokenCount: inputs.count, isNew: true)
+        return reading
+    }
+
+    /// Reads one rehearsed window. Its losses are no surprise. A document is learned again; of general text only what
+    /// the untouched base predicts is kept, since a level has nothing to learn there.
+    ///
+    /// - Throws: ``NumericsError``, and leaves the levels as they were.
+    mutating func rehearse(
+        _ old: Rehearsal.Window, _ role: LevelDefinition.Role, _ trained: Set<String>, by window: LearningWindow
+    ) throws(NumericsError) {
+        let reading = try window.read(
+            old.inputs, targets: old.targets, states: nil, parameters: effective, trained: trained,
+            teacher: old.isAnchor ? base : nil)
+        try gather(reading, role, tokenCount: old.inputs.count, isNew: false)
+    }
+
+    private mutating func gather(
+        _ reading: LearningWindow.Reading, _ role: LevelDefinition.Role, tokenCount: Int, isNew: Bool
+    ) throws(NumericsError) {
+        guard let gradients = reading.gradients else { return }
         try update(role) { level throws(NumericsError) in
             if isNew { level.note(losses: reading.losses) }
-            return try level.gather(gradients, tokenCount: inputs.count)
+            return try level.gather(gradients, tokenCount: tokenCount)
         }
-        return reading
     }
 }
 
@@ -98,7 +130,7 @@ public struct TextMeasurement: Sendable {
     private let texts: [LearningText]
     private var index = 0
     private var position = 0
-    private var states: [TitansState<Float>]?
+    private var states: [MixerState<Float>]?
     private var sum = 0.0
 
     /// Mean loss of each text measured so far, in nats a token.

@@ -19,7 +19,7 @@ public struct LevelDefinition: Sendable, Hashable {
     public let chunkSize: Int
     /// How Δθ follows the gradient.
     public let optimizer: LevelOptimizer
-    /// What it adapts, as the configuration says it: `cms`, `initial_states`, or patterns.
+    /// What it adapts, as the configuration says it: `cms`, `slots`, `initial_states`, or patterns.
     public let adapts: [String]
     /// Names and shapes of the tensors it adapts, in checkpoint order.
     public let tensors: [AdaptedTensor]
@@ -64,15 +64,22 @@ public struct LevelDefinition: Sendable, Hashable {
         name = level.name
         self.role = role
         chunkSize = level.chunkSize
-        adapts = level.adapts ?? (role == .reading ? ["cms"] : ["cms", "initial_states"])
+        // Slots take what a space learns with far less harm to everything else than dense links do.
+        let hasSlots = level.slots != nil && role != .reading
+        let adaptsOnlyLinks = role == .reading || configuration.usesAttention
+        adapts = level.adapts ?? (hasSlots ? ["slots"] : adaptsOnlyLinks ? ["cms"] : ["cms", "initial_states"])
         optimizer = try LevelOptimizer(
-            name: level.optimizer, learningRate: level.learningRate ?? LevelDefinition.defaultLearningRate(role))
+            name: level.optimizer,
+            learningRate: level.learningRate ?? (hasSlots ? 1e-2 : LevelDefinition.defaultLearningRate(role)))
         var found: [AdaptedTensor] = []
         var unmatched = Set(adapts)
         let patterns = adapts
+        let own = configuration.linkMatrices(of: index).union(configuration.slotValues(of: index))
         _ = HopeParameters<Void>(configuration) { name, shape in
-            let matching = patterns.filter { LevelDefinition.pattern($0, ofLevel: index, matches: name) }
+            let matching = patterns.filter { LevelDefinition.pattern($0, own, matches: name) }
             guard !matching.isEmpty else { return }
+            // Addresses stand still: a key that moved would lose what is written under it.
+            if name.contains(".slots.") && !name.hasSuffix(".slots.values") { return }
             unmatched.subtract(matching)
             let isInitialState = name.contains(".mixer.w1.") || name.contains(".mixer.w2.")
             found.append(AdaptedTensor(name: name, shape: shape, isInitialState: isInitialState))
@@ -82,9 +89,8 @@ public struct LevelDefinition: Sendable, Hashable {
                 key: "cms_levels",
                 message: "level \"\(level.name)\" adapts \"\(pattern)\", which names no tensor of the model")
         }
-        if role == .reading,
-            let foreign = found.first(where: { !$0.name.contains(".levels.") || $0.name.hasSuffix(".gain") })
-        {
+        let links = configuration.linkMatrices(of: nil)
+        if role == .reading, let foreign = found.first(where: { !links.contains($0.name) }) {
             throw ConfigurationError(
                 key: "cms_levels",
                 message:
@@ -102,9 +108,10 @@ public struct LevelDefinition: Sendable, Hashable {
         }
     }
 
-    private static func pattern(_ pattern: String, ofLevel index: Int, matches name: String) -> Bool {
+    private static func pattern(_ pattern: String, _ own: Set<String>, matches name: String) -> Bool {
         switch pattern {
-        case "cms": name.hasSuffix(".levels.\(index).up") || name.hasSuffix(".levels.\(index).down")
+        case "cms": own.contains(name) && !name.contains(".slots.")
+        case "slots": own.contains(name) && name.contains(".slots.")
         case "initial_states": name.contains(".mixer.w1.") || name.contains(".mixer.w2.")
         default: glob(Array(pattern.utf8)[...], Array(name.utf8)[...])
         }

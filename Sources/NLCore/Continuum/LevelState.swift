@@ -123,13 +123,23 @@ public struct LevelState: Sendable {
     public mutating func decay(to share: Float) {
         delta = delta.copy()
         delta.scale(by: share)
-        if share == 0 {
-            firstMoment = ParameterSet()
-            secondMoment = ParameterSet()
-            counters.optimizerSteps = 0
-        }
+        if share == 0 { forgetMoments() }
         gradientSum = ParameterSet()
         counters.pendingTokens = 0
+    }
+
+    /// Keeps a share of what was learned since an earlier state of the same level.
+    public mutating func withdraw(to share: Float, since earlier: LevelState) {
+        delta = delta.copy()
+        delta.scale(by: share)
+        delta.add(earlier.delta, scaledBy: 1 - share)
+    }
+
+    /// Begins with a fresh optimizer.
+    public mutating func forgetMoments() {
+        firstMoment = ParameterSet()
+        secondMoment = ParameterSet()
+        counters.optimizerSteps = 0
     }
 
     /// Takes over another level's Δθ where both adapt a tensor: the sum of the two does not change.

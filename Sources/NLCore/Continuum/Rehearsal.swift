@@ -3,6 +3,16 @@
 /// Half of what is rehearsed comes from the journal, half from the anchors (general text shipped with the model).
 /// Which text comes next is a pure function of the seed.
 public struct Rehearsal: Sendable {
+    /// A window of an older text.
+    public struct Window: Sendable {
+        /// The tokens read.
+        public let inputs: [Int32]
+        /// The token after each.
+        public let targets: [Int32]
+        /// Whether it is general text, not a document of the journal.
+        public let isAnchor: Bool
+    }
+
     private let journal: [LearningText]
     private let anchors: [LearningText]
     private var random: SeededRandom
@@ -20,25 +30,21 @@ public struct Rehearsal: Sendable {
         random = SeededRandom(seed: seed)
     }
 
-    /// A few texts of the journal, evenly spread from the oldest to the newest: how older knowledge is watched.
-    public func sample(_ count: Int) -> [LearningText] {
-        guard journal.count > count else { return journal }
-        return (0..<count).map { journal[$0 * journal.count / count] }
-    }
-
     /// Whether there is nothing to rehearse.
     public var isEmpty: Bool { journal.isEmpty && anchors.isEmpty }
 
     /// A window of the next text: from the journal and the anchors in turn, or from the one that is not empty.
     ///
     /// A text longer than a window is entered at a random window, with fresh memory.
-    public mutating func next(windowSize: Int) -> (inputs: [Int32], targets: [Int32])? {
+    public mutating func next(windowSize: Int) -> Window? {
         drawsAnchor.toggle()
-        let source = drawsAnchor && !anchors.isEmpty || journal.isEmpty ? anchors : journal
+        let isAnchor = drawsAnchor && !anchors.isEmpty || journal.isEmpty
+        let source = isAnchor ? anchors : journal
         guard !source.isEmpty else { return nil }
         let text = source[random.nextIndex(below: source.count)]
         let windows = text.windows(of: windowSize)
         let range = windows[random.nextIndex(below: windows.count)]
-        return (Array(text.inputs[range]), Array(text.targets[range]))
+        return Window(
+            inputs: Array(text.inputs[range]), targets: Array(text.targets[range]), isAnchor: isAnchor)
     }
 }

@@ -63,10 +63,17 @@ public struct SpaceLevels: Sendable {
         effective = base.adding(levels.map(\.delta))
     }
 
-    /// Multiplies what the levels of one role have learned.
-    mutating func decay(_ role: LevelDefinition.Role, to share: Float) {
-        for index in levels.indices where levels[index].definition.role == role { levels[index].decay(to: share) }
+    /// Keeps a share of what the levels of one role have learned since an earlier state of the same levels.
+    mutating func withdraw(_ role: LevelDefinition.Role, to share: Float, since earlier: SpaceLevels) {
+        for index in levels.indices where levels[index].definition.role == role {
+            levels[index].withdraw(to: share, since: earlier.levels[index])
+        }
         refresh(tensors(of: role))
+    }
+
+    /// Lets the levels of one role begin with fresh optimizers.
+    mutating func forgetMoments(of role: LevelDefinition.Role) {
+        for index in levels.indices where levels[index].definition.role == role { levels[index].forgetMoments() }
     }
 
     /// Tells the consolidation levels how the last consolidation went.

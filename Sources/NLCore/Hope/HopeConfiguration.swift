@@ -6,7 +6,7 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
     public struct Level: Sendable, Hashable, Codable {
         /// What the level is called in the API.
         public var name: String
-        /// Hidden width of the level's link, in units of the model width.
+        /// Hidden width of the level's link, in units of the model width; 0 where the links are a Transformer's MLPs.
         public var hiddenMultiple: Int
         /// C⁽ˡ⁾: tokens between two updates of the level.
         public var chunkSize: Int
@@ -14,13 +14,45 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
         public var optimizer: String?
         /// The optimizer's learning rate; nil takes the level's default.
         public var learningRate: Double?
-        /// Which tensors the level adapts: `cms`, `initial_states`, or patterns of tensor names; nil takes the default.
+        /// Which tensors the level adapts: `cms`, `slots`, `initial_states`, or patterns of tensor names; nil takes the default.
         public var adapts: [String]?
+        /// An associative memory beside the level's link; nil has none.
+        public var slots: Slots?
+
+        /// The geometry of a level's slots (``HopeParameters/Slots``).
+        public struct Slots: Sendable, Hashable, Codable {
+            /// n: keys a half; there are n² slots.
+            public var halfKeys: Int
+            /// k: slots that a row addresses.
+            public var active: Int
+            /// How many of the last blocks have them; nil: all.
+            public var blocks: Int?
+
+            /// n².
+            public var count: Int { halfKeys * halfKeys }
+
+            /// A geometry.
+            public init(halfKeys: Int, active: Int, blocks: Int? = nil) {
+                self.halfKeys = halfKeys
+                self.active = active
+                self.blocks = blocks
+            }
+
+            enum CodingKeys: String, CodingKey {
+                case active, blocks
+                case halfKeys = "half_keys"
+            }
+        }
+
+        /// The level's slots in one of `layers` blocks.
+        func slots(inBlock block: Int, of layers: Int) -> Slots? {
+            slots.flatMap { block >= layers - ($0.blocks ?? layers) ? $0 : nil }
+        }
 
         /// A level of the given name, width and chunk size.
         public init(
-            name: String, hiddenMultiple: Int, chunkSize: Int, optimizer: String? = nil, learningRate: Double? = nil,
-            adapts: [String]? = nil
+            name: String, hiddenMultiple: Int = 0, chunkSize: Int, optimizer: String? = nil,
+            learningRate: Double? = nil, adapts: [String]? = nil
         ) {
             self.name = name
             self.hiddenMultiple = hiddenMultiple
@@ -31,7 +63,7 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
         }
 
         enum CodingKeys: String, CodingKey {
-            case name, optimizer, adapts
+            case name, optimizer, adapts, slots
             case hiddenMultiple = "hidden_multiple"
             case chunkSize = "chunk_size"
             case learningRate = "learning_rate"
@@ -48,9 +80,9 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
     public var layers: Int
     /// H.
     public var heads: Int
-    /// ε of the norms; only 1e-6 is supported.
+    /// ε of the norms; only 1e-6 is supported with self-modifying Titans.
     public var normEpsilon = 1e-6
-    /// Only `self_modifying_titans` is supported.
+    /// `self_modifying_titans`, or `attention` for Hope-Attention.
     public var mixer = "self_modifying_titans"
     /// m in units of d.
     public var memoryHiddenMultiple = 1
@@ -68,7 +100,7 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
     public var cmsWiring = "sequential"
     /// The CMS levels, fastest first.
     public var levels: [Level]
-    /// The output head is the embedding; only true is supported.
+    /// The output head is the embedding; Hope-Attention models may have their own.
     public var tiesEmbeddings = true
     /// What is switched off (NL Table 6): `delta`, `retain`, and the memories that don't adapt: `key`, `value`,
     /// `step_size`, `retention`.
@@ -77,8 +109,36 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
     public var bosTokenID = 0
     /// The token that ends one.
     public var eosTokenID = 1
+    /// Others that end one, as a chat model's end of a turn.
+    public var furtherEndTokenIDs: [Int] = []
     /// How the weights are stored.
     public var storageType = "bfloat16"
+
+    // Of Hope-Attention alone.
+
+    /// Heads of keys and values; nil for as many as there are of queries.
+    public var keyValueHeads: Int?
+    /// d; nil is D/H.
+    public var headDimension: Int?
+    /// Hidden width of the MLPs.
+    public var intermediateWidth: Int?
+    /// Positions a query sees where the model was trained so; nil is all.
+    public var slidingWindow: Int?
+    /// Positions the cache holds at most: older ones are dropped.
+    public var contextLength: Int?
+    /// Base of the rotary frequencies; nil is 10,000.
+    public var rotaryBase: Double?
+    /// How positions are stretched.
+    public var rotaryScaling: RotaryScaling?
+    /// Which projections have a bias; nil for none.
+    public var attentionBias: AttentionBias?
+    /// Whether queries and keys are normed by head (Qwen3).
+    public var normsQueriesAndKeys: Bool?
+    /// The level that each layer's MLP belongs to, or `base`.
+    public var layerLevels: [String]?
+
+    /// Whether a token ends a text.
+    public func endsText(_ id: Int) -> Bool { id == eosTokenID || furtherEndTokenIDs.contains(id) }
 
     /// d = D/H.
     public var headWidth: Int { width / heads }
@@ -122,33 +182,16 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
         case bosTokenID = "bos_token_id"
         case eosTokenID = "eos_token_id"
         case storageType = "torch_dtype"
-    }
-
-    /// Reads `config.json`; keys that are missing take their defaults, where there is one.
-    public init(from decoder: any Decoder) throws {
-        let c = try decoder.container(keyedBy: CodingKeys.self)
-        self.init(
-            vocabularySize: try c.decode(Int.self, forKey: .vocabularySize),
-            width: try c.decode(Int.self, forKey: .width), layers: try c.decode(Int.self, forKey: .layers),
-            heads: try c.decode(Int.self, forKey: .heads), levels: try c.decode([Level].self, forKey: .levels))
-        func read<T: Decodable>(_ key: CodingKeys, into value: inout T) throws {
-            if let found = try c.decodeIfPresent(T.self, forKey: key) { value = found }
-        }
-        modelType = try c.decode(String.self, forKey: .modelType)
-        try read(.normEpsilon, into: &normEpsilon)
-        try read(.mixer, into: &mixer)
-        try read(.memoryHiddenMultiple, into: &memoryHiddenMultiple)
-        try read(.chunkSize, into: &chunkSize)
-        try read(.projectionChunkSize, into: &projectionChunkSize)
-        try read(.convolutionWindow, into: &convolutionWindow)
-        try read(.stepSizeMaximum, into: &stepSizeMaximum)
-        try read(.memoryRadius, into: &memoryRadius)
-        try read(.cmsWiring, into: &cmsWiring)
-        try read(.tiesEmbeddings, into: &tiesEmbeddings)
-        try read(.ablations, into: &ablations)
-        try read(.bosTokenID, into: &bosTokenID)
-        try read(.eosTokenID, into: &eosTokenID)
-        try read(.storageType, into: &storageType)
+        case keyValueHeads = "num_key_value_heads"
+        case headDimension = "head_dim"
+        case intermediateWidth = "intermediate_size"
+        case slidingWindow = "sliding_window"
+        case contextLength = "context_length"
+        case rotaryBase = "rope_theta"
+        case rotaryScaling = "rope_scaling"
+        case attentionBias = "attention_bias"
+        case normsQueriesAndKeys = "qk_norm"
+        case layerLevels = "cms_layers"
     }
 
     /// Checks that the numbers fit together and name nothing that is not there.
@@ -160,15 +203,24 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
         }
         try check(modelType == "hope", .modelType, "is \"\(modelType)\"; only \"hope\" is supported")
         try check(
-            mixer == "self_modifying_titans", .mixer, "is \"\(mixer)\"; only \"self_modifying_titans\" is supported")
+            mixer == "self_modifying_titans" || usesAttention, .mixer,
+            "is \"\(mixer)\"; \"self_modifying_titans\" and \"attention\" are supported")
         try check(cmsWiring == "sequential", .cmsWiring, "is \"\(cmsWiring)\"; only \"sequential\" is supported")
-        try check(tiesEmbeddings, .tiesEmbeddings, "is false; the output head of a Hope model is its embedding")
-        try check(normEpsilon == 1e-6, .normEpsilon, "is \(normEpsilon); only 1e-6 is supported")
+        try check(
+            tiesEmbeddings || usesAttention, .tiesEmbeddings,
+            "is false; the output head of a Hope model is its embedding")
+        try check(
+            normEpsilon == 1e-6 || usesAttention && normEpsilon > 0 && normEpsilon < 0.01, .normEpsilon,
+            "is \(normEpsilon); " + (usesAttention ? "above 0 and below 0.01 is accepted" : "only 1e-6 is supported"))
         try check(
             (2...1 << 20).contains(vocabularySize), .vocabularySize, "is \(vocabularySize); 2 to 1048576 is accepted")
         try check((1...1 << 14).contains(width), .width, "is \(width); 1 to 16384 is accepted")
         try check((1...256).contains(layers), .layers, "is \(layers); 1 to 256 is accepted")
-        try check(heads >= 1 && width % heads == 0, .heads, "is \(heads); it must divide hidden_size, \(width)")
+        if usesAttention {
+            try validateAttention()
+        } else {
+            try check(heads >= 1 && width % heads == 0, .heads, "is \(heads); it must divide hidden_size, \(width)")
+        }
         try check(
             (1...8).contains(memoryHiddenMultiple), .memoryHiddenMultiple,
             "is \(memoryHiddenMultiple); 1 to 8 is accepted")
@@ -187,18 +239,29 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
             "is \(memoryRadius); a positive number is accepted")
         for level in levels {
             try check(
-                (1...64).contains(level.hiddenMultiple), .levels,
+                (1...64).contains(level.hiddenMultiple) || usesAttention, .levels,
                 "level \"\(level.name)\": hidden_multiple is \(level.hiddenMultiple); 1 to 64 is accepted")
             try check(
                 level.chunkSize >= 1, .levels,
                 "level \"\(level.name)\": chunk_size is \(level.chunkSize); at least 1 is accepted")
+            guard let slots = level.slots else { continue }
+            try check(
+                (2...1024).contains(slots.halfKeys), .levels,
+                "level \"\(level.name)\": slots.half_keys is \(slots.halfKeys); 2 to 1024 is accepted")
+            try check(
+                (1..<slots.halfKeys).contains(slots.active), .levels,
+                "level \"\(level.name)\": slots.active is \(slots.active); 1 to half_keys - 1 is accepted")
+            try check(
+                (1...layers).contains(slots.blocks ?? layers), .levels,
+                "level \"\(level.name)\": slots.blocks is \(slots.blocks ?? layers); 1 to \(layers) is accepted")
         }
         try check(Set(levels.map(\.name)).count == levels.count, .levels, "names a level twice: \(levels.map(\.name))")
         let known = ["delta", "retain"] + MemoryKind.projections.map(\.rawValue)
         for ablation in ablations {
             try check(known.contains(ablation), .ablations, "names \"\(ablation)\"; known are \(known)")
         }
-        for (id, key) in [(bosTokenID, CodingKeys.bosTokenID), (eosTokenID, .eosTokenID)] {
+        let ends = ([eosTokenID] + furtherEndTokenIDs).map { ($0, CodingKeys.eosTokenID) }
+        for (id, key) in [(bosTokenID, CodingKeys.bosTokenID)] + ends {
             try check((0..<vocabularySize).contains(id), key, "is \(id), outside the vocabulary of \(vocabularySize)")
         }
     }

@@ -19,7 +19,7 @@ extension ParameterSet where S == Float {
                 for c in 0..<shape[0] { filter.pointer[c * shape[1] + shape[1] - 1] += 1 }
                 set[name] = filter
             case "output_projection": set[name] = normal(shape, (1 / (2 * layers * width)).squareRoot())
-            case "step_size_readout", "retention_readout": set[name] = .zeros(shape)
+            case "step_size_readout", "retention_readout", "bias", "values": set[name] = .zeros(shape)
             case "step_size_bias": set[name] = Tensor(repeating: -1, shape: shape)
             case "retention_bias": set[name] = Tensor(repeating: 5, shape: shape)
             case "up": set[name] = normal(shape, (1 / width).squareRoot())

@@ -1,4 +1,5 @@
-/// A Hope language model on a tape (spec §1): blocks of self-modifying Titans and CMS links over a tied embedding.
+/// A Hope language model on a tape (spec §1): blocks of self-modifying Titans, or attention, and CMS links between an
+/// embedding and a head.
 ///
 /// This form gives gradients; ``StreamingHope`` serves.
 public struct HopeModel<S: TensorScalar> {
@@ -10,6 +11,9 @@ public struct HopeModel<S: TensorScalar> {
     private let trained: [(name: String, variable: Variable<S>)]
     private let tape: Tape<S>
     var form = SelfModifyingTitans<S>.Form.fused
+    var attentionForm = SoftmaxAttention<S>.Form.fused
+    /// Sees what each link reads, u `[B, T, D]` by block and link: slots are laid out over its statistics.
+    public var observe: ((_ block: Int, _ link: Int, _ input: Tensor<S>) -> Void)?
 
     /// Puts a model on a tape.
     ///
@@ -43,22 +47,47 @@ public struct HopeModel<S: TensorScalar> {
     ///   - states: the closed state of each layer; nil starts fresh streams.
     /// - Returns: logits `[B, T, V]`, and the closed states after the tokens.
     public func callAsFunction(
-        _ tokens: [Int32], batch: Int, states: [TitansState<S>]? = nil
-    ) -> (logits: Variable<S>, states: [TitansState<S>]) {
-        let states = states ?? parameters.blocks.map { _ in TitansState(configuration, batch: batch) }
+        _ tokens: [Int32], batch: Int, states: [MixerState<S>]? = nil
+    ) -> (logits: Variable<S>, states: [MixerState<S>]) {
+        let states = states ?? parameters.blocks.map { _ in MixerState(configuration, batch: batch) }
+        let epsilon = S(configuration.normEpsilon)
         var x = parameters.embedding.embedding(tokens, batch: batch)
-        var after: [TitansState<S>] = []
+        var after: [MixerState<S>] = []
         for (block, state) in zip(parameters.blocks, states) {
-            let mixer = SelfModifyingTitans(configuration: configuration, parameters: block.mixer, form: form)
-            let mixed = mixer(x.rms(gain: block.gain), state: state)
+            let mixed = mix(x.rms(gain: block.gain, epsilon: epsilon), block.mixer, state)
             x = x + mixed.output
             after.append(mixed.state)
-            for link in block.levels {
+            for (index, link) in block.levels.enumerated() {
                 // One link of the CMS chain (NL Eq. 70), with its residual and norm.
-                x = x + x.rms(gain: link.gain).linear(link.up).silu().linear(link.down)
+                let u = x.rms(gain: link.gain, epsilon: epsilon)
+                observe?(after.count - 1, index, u.value)
+                let up = u.linear(link.up)
+                let active = link.gate.map { u.linear($0).silu() * up } ?? up.silu()
+                x = x + active.linear(link.down)
+                guard let slots = link.slots else { continue }
+                let scores = u.detached.linear(slots.keys.detached).value
+                x = x + Variable<S>.recall(scores, bias: slots.bias.value, values: slots.values, active: slots.active)
             }
         }
-        return (x.rms(gain: parameters.gain).linear(parameters.embedding), after)
+        let head = parameters.head ?? parameters.embedding
+        return (x.rms(gain: parameters.gain, epsilon: epsilon).linear(head), after)
+    }
+
+    private func mix(
+        _ u: Variable<S>, _ mixer: HopeParameters<Variable<S>>.AnyMixer, _ state: MixerState<S>
+    ) -> (output: Variable<S>, state: MixerState<S>) {
+        switch (mixer, state) {
+        case (.titans(let parameters), .titans(let state)):
+            let mixer = SelfModifyingTitans(configuration: configuration, parameters: parameters, form: form)
+            let mixed = mixer(u, state: state)
+            return (mixed.output, .titans(mixed.state))
+        case (.attention(let parameters), .attention(let state)):
+            let mixer = SoftmaxAttention(
+                geometry: AttentionGeometry(configuration), parameters: parameters, form: attentionForm)
+            let mixed = mixer(u, state: state)
+            return (mixed.output, .attention(mixed.state))
+        default: preconditionFailure("the state is of another mixer than \(configuration.mixer)")
+        }
     }
 
     /// The gradients of the trained parameters after ``Tape/backward(from:)``; zeros where the loss does not depend

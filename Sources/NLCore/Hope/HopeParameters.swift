@@ -2,8 +2,10 @@
 ///
 /// Names are those of the reference's `state_dict()`, so that a checkpoint written by it loads unchanged.
 public struct HopeParameters<Content> {
-    /// E, `[V, D]`; also the output head.
+    /// E, `[V, D]`; also the output head where there is no other.
     public var embedding: Content
+    /// An output head of its own, `[V, D]`.
+    public var head: Content?
     /// The blocks, nearest the embedding first.
     public var blocks: [Block]
     /// g_out, `[D]`.
@@ -13,10 +15,36 @@ public struct HopeParameters<Content> {
     public struct Block {
         /// g_mix, `[D]`.
         public var gain: Content
-        /// Self-modifying Titans.
-        public var mixer: Mixer
-        /// The CMS links, fastest first.
+        /// What mixes tokens.
+        public var mixer: AnyMixer
+        /// The CMS links, fastest first; the one MLP of a Transformer's block.
         public var levels: [Link]
+    }
+
+    /// Either mixer.
+    public enum AnyMixer {
+        /// Self-modifying Titans.
+        case titans(Mixer)
+        /// Softmax attention.
+        case attention(Attention)
+    }
+
+    /// Softmax attention of a pretrained Transformer; d is a head's width, H_kv the heads of keys and values.
+    public struct Attention {
+        /// W_q, `[H·d, D]`.
+        public var query: Content
+        /// W_k, `[H_kv·d, D]`.
+        public var key: Content
+        /// W_v, `[H_kv·d, D]`.
+        public var value: Content
+        /// W_o, `[D, H·d]`.
+        public var output: Content
+        /// Added to queries, keys and values (Qwen2).
+        public var inputBias: (query: Content, key: Content, value: Content)?
+        /// Added to the output, `[D]`.
+        public var outputBias: Content?
+        /// Gains of the norms of each head's query and key, `[d]` (Qwen3).
+        public var headGains: (query: Content, key: Content)?
     }
 
     /// Self-modifying Titans (spec §2).
@@ -49,14 +77,36 @@ public struct HopeParameters<Content> {
         public var headGain: Content
     }
 
-    /// A CMS link: x + W↓ silu(W↑ rms(x; g)).
+    /// A CMS link: x + W↓ silu(W↑ rms(x; g)), or with a gate x + W↓ (silu(W_gate rms(x; g)) ⊙ W↑ rms(x; g)).
     public struct Link {
         /// g, `[D]`.
         public var gain: Content
+        /// W_gate, `[hidden, D]`, of a Transformer's MLP.
+        public var gate: Content?
         /// W↑, `[hidden, D]`.
         public var up: Content
         /// W↓, `[D, hidden]`.
         public var down: Content
+        /// Beside the dense link, where the level has one.
+        public var slots: Slots?
+    }
+
+    /// An associative memory of n² slots beside a link (product keys: Lample et al. 2019; memories that are written
+    /// sparsely forget less: Lin et al. 2025):
+    ///
+    ///     x + W↓ silu(W↑ u) + Σ_{i ∈ top k} s_i V_i          u = rms(x; g), scores = P u + b
+    ///
+    /// P and b never change; V is 0 until a level learns into it, so a model without anything learned computes what
+    /// it would without slots.
+    public struct Slots {
+        /// P, `[2n, D]`: the keys of both halves, over whitened inputs.
+        public var keys: Content
+        /// b, `[2n]`.
+        public var bias: Content
+        /// V, `[n², D]`.
+        public var values: Content
+        /// k.
+        public var active: Int
     }
 }
 
@@ -87,43 +137,90 @@ extension PerMemory: Sendable where Content: Sendable {}
 extension HopeParameters: Sendable where Content: Sendable {}
 extension HopeParameters.Block: Sendable where Content: Sendable {}
 extension HopeParameters.Mixer: Sendable where Content: Sendable {}
+extension HopeParameters.Attention: Sendable where Content: Sendable {}
+extension HopeParameters.AnyMixer: Sendable where Content: Sendable {}
 extension HopeParameters.Link: Sendable where Content: Sendable {}
+extension HopeParameters.Slots: Sendable where Content: Sendable {}
 
 extension HopeParameters {
+    /// Whether a tensor is 0 in every base: the values of slots, which levels alone fill. A model file leaves it out.
+    public static func isZeroInBase(_ name: String) -> Bool { name.hasSuffix(".slots.values") }
+
+    /// Whether pretraining trains a tensor: all but the slots, which are laid out over a trained model.
+    public static func isPretrained(_ name: String) -> Bool { !name.contains(".slots.") }
+
     /// Asks for every parameter by name and shape, in the order of the checkpoint.
     public init(
         _ configuration: HopeConfiguration, make: (_ name: String, _ shape: Shape) throws -> Content
     ) rethrows {
         let c = configuration
-        let (width, head, hidden) = (c.width, c.headWidth, c.memoryHiddenWidth)
-        embedding = try make("embedding", [c.vocabularySize, width])
-        gain = try make("gain", [width])
+        embedding = try make("embedding", [c.vocabularySize, c.width])
+        head = try c.tiesEmbeddings ? nil : make("head", [c.vocabularySize, c.width])
+        gain = try make("gain", [c.width])
         blocks = try (0..<c.layers).map { layer in
             let block = "blocks.\(layer)"
-            let mixer = "\(block).mixer"
             return Block(
-                gain: try make("\(block).gain", [width]),
-                mixer: Mixer(
-                    convolution: try make("\(mixer).conv", [width, c.convolutionWindow]),
-                    query: try make("\(mixer).query_projection", [width, width]),
-                    key: try make("\(mixer).key_projection", [width, width]),
-                    value: try make("\(mixer).value_projection", [width, width]),
-                    gate: try make("\(mixer).gate_projection", [width, width]),
-                    output: try make("\(mixer).output_projection", [width, width]),
-                    w1: try PerMemory { try make("\(mixer).w1.\($0.rawValue)", [c.heads, head, hidden]) },
-                    w2: try PerMemory { try make("\(mixer).w2.\($0.rawValue)", [c.heads, hidden, head]) },
-                    stepSizeReadout: try make("\(mixer).step_size_readout", [c.heads, head]),
-                    stepSizeBias: try make("\(mixer).step_size_bias", [c.heads]),
-                    retentionReadout: try make("\(mixer).retention_readout", [c.heads, head]),
-                    retentionBias: try make("\(mixer).retention_bias", [c.heads]),
-                    headGain: try make("\(mixer).head_gain", [head])),
-                levels: try c.levels.enumerated().map { index, level in
-                    let link = "\(block).levels.\(index)"
-                    return Link(
-                        gain: try make("\(link).gain", [width]),
-                        up: try make("\(link).up", [level.hiddenMultiple * width, width]),
-                        down: try make("\(link).down", [width, level.hiddenMultiple * width]))
+                gain: try make("\(block).gain", [c.width]),
+                mixer: try c.usesAttention
+                    ? .attention(Attention(c, "\(block).mixer", make)) : .titans(Mixer(c, "\(block).mixer", make)),
+                levels: try c.links(ofBlock: layer).map { link in
+                    Link(
+                        gain: try make("\(link.name).gain", [c.width]),
+                        gate: try link.isGated ? make("\(link.name).gate", [link.hidden, c.width]) : nil,
+                        up: try make("\(link.name).up", [link.hidden, c.width]),
+                        down: try make("\(link.name).down", [c.width, link.hidden]),
+                        slots: try link.slots.map { slots in
+                            Slots(
+                                keys: try make("\(link.name).slots.keys", [2 * slots.halfKeys, c.width]),
+                                bias: try make("\(link.name).slots.bias", [2 * slots.halfKeys]),
+                                values: try make("\(link.name).slots.values", [slots.count, c.width]),
+                                active: slots.active)
+                        })
                 })
         }
+    }
+}
+
+extension HopeParameters.Mixer {
+    fileprivate init(
+        _ c: HopeConfiguration, _ mixer: String, _ make: (_ name: String, _ shape: Shape) throws -> Content
+    ) rethrows {
+        let (width, head, hidden) = (c.width, c.headWidth, c.memoryHiddenWidth)
+        self.init(
+            convolution: try make("\(mixer).conv", [width, c.convolutionWindow]),
+            query: try make("\(mixer).query_projection", [width, width]),
+            key: try make("\(mixer).key_projection", [width, width]),
+            value: try make("\(mixer).value_projection", [width, width]),
+            gate: try make("\(mixer).gate_projection", [width, width]),
+            output: try make("\(mixer).output_projection", [width, width]),
+            w1: try PerMemory { try make("\(mixer).w1.\($0.rawValue)", [c.heads, head, hidden]) },
+            w2: try PerMemory { try make("\(mixer).w2.\($0.rawValue)", [c.heads, hidden, head]) },
+            stepSizeReadout: try make("\(mixer).step_size_readout", [c.heads, head]),
+            stepSizeBias: try make("\(mixer).step_size_bias", [c.heads]),
+            retentionReadout: try make("\(mixer).retention_readout", [c.heads, head]),
+            retentionBias: try make("\(mixer).retention_bias", [c.heads]),
+            headGain: try make("\(mixer).head_gain", [head]))
+    }
+}
+
+extension HopeParameters.Attention {
+    fileprivate init(
+        _ c: HopeConfiguration, _ mixer: String, _ make: (_ name: String, _ shape: Shape) throws -> Content
+    ) rethrows {
+        let g = AttentionGeometry(c)
+        let (queries, keys) = (g.heads * g.head, g.keyValueHeads * g.head)
+        self.init(
+            query: try make("\(mixer).query_projection", [queries, g.width]),
+            key: try make("\(mixer).key_projection", [keys, g.width]),
+            value: try make("\(mixer).value_projection", [keys, g.width]),
+            output: try make("\(mixer).output_projection", [g.width, queries]),
+            inputBias: try g.hasInputBias
+                ? (
+                    make("\(mixer).query_bias", [queries]), make("\(mixer).key_bias", [keys]),
+                    make("\(mixer).value_bias", [keys])
+                ) : nil,
+            outputBias: try g.hasOutputBias ? make("\(mixer).output_bias", [g.width]) : nil,
+            headGains: try g.normsHeads
+                ? (make("\(mixer).query_gain", [g.head]), make("\(mixer).key_gain", [g.head])) : nil)
     }
 }

@@ -7,7 +7,7 @@ public struct FastWeights<S: TensorScalar>: Sendable {
     struct Link: Sendable {
         /// Δg, `[D]`.
         var gain: Tensor<S>?
-        /// ΔW↑: D → hidden.
+        /// ΔW↑: D → hidden; where there is a gate, ΔW_gate and ΔW↑ one below the other.
         var up: PanelMatrix<S>?
         /// ΔW↓: hidden → D.
         var down: PanelMatrix<S>?
@@ -24,7 +24,7 @@ public struct FastWeights<S: TensorScalar>: Sendable {
     /// - Throws: ``FastWeightsError`` for any other tensor, and for a shape that is not the link's.
     @specialized(where S == Float)
     public init(_ configuration: HopeConfiguration, _ delta: ParameterSet<S>) throws(FastWeightsError) {
-        linksPerBlock = configuration.levels.count
+        linksPerBlock = configuration.linksPerBlock
         var links = [Link](repeating: Link(), count: configuration.layers * linksPerBlock)
         var unused = Set(delta.names)
         var mistake: FastWeightsError?
@@ -37,13 +37,20 @@ public struct FastWeights<S: TensorScalar>: Sendable {
         }
         let width = configuration.width
         for layer in 0..<configuration.layers {
-            for (index, level) in configuration.levels.enumerated() {
-                let name = "blocks.\(layer).levels.\(index)"
-                let hidden = level.hiddenMultiple * width
+            for (index, link) in configuration.links(ofBlock: layer).enumerated() {
+                let name = link.name
+                let gate = link.isGated ? find("\(name).gate", [link.hidden, width]) : nil
+                let up = find("\(name).up", [link.hidden, width])
+                var above: PanelMatrix<S>?
+                if link.isGated, gate != nil || up != nil {
+                    let zeros = Tensor<S>.zeros([link.hidden, width])
+                    above = PanelMatrix([gate ?? zeros, up ?? zeros])
+                } else if let up {
+                    above = PanelMatrix([up])
+                }
                 links[layer * linksPerBlock + index] = Link(
-                    gain: find("\(name).gain", [width]),
-                    up: find("\(name).up", [hidden, width]).map { PanelMatrix([$0]) },
-                    down: find("\(name).down", [width, hidden]).map { PanelMatrix([$0]) })
+                    gain: find("\(name).gain", [width]), up: above,
+                    down: find("\(name).down", [width, link.hidden]).map { PanelMatrix([$0]) })
             }
         }
         if let mistake { throw mistake }
@@ -55,8 +62,8 @@ public struct FastWeights<S: TensorScalar>: Sendable {
 
     /// Whether this was prepared for models of that geometry.
     func fits(_ configuration: HopeConfiguration) -> Bool {
-        links.count == configuration.layers * configuration.levels.count
-            && linksPerBlock == configuration.levels.count
+        links.count == configuration.layers * configuration.linksPerBlock
+            && linksPerBlock == configuration.linksPerBlock
     }
 }
 
@@ -71,7 +78,7 @@ public enum FastWeightsError: Error, Hashable, Sendable, CustomStringConvertible
     public var description: String {
         switch self {
         case .notALink(let name):
-            "\"\(name)\" is no tensor of a CMS link of this model; a session's own weights are blocks.N.levels.M.up, .down and .gain"
+            "\"\(name)\" is no tensor of a CMS link of this model; a session's own weights are blocks.N.levels.M.up, .down and .gain, or blocks.N.mlp.gate, .up, .down and .gain"
         case .shape(let name, let expected, let found):
             "the session's \"\(name)\" has shape \(found); the model's has \(expected)"
         }

@@ -6,7 +6,7 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
     public let configuration: HopeConfiguration
     /// E, `[V, D]`: rows to look up.
     let embedding: Tensor<S>
-    /// E: the output head.
+    /// The output head: E, or the model's own.
     let head: PanelMatrix<S>
     /// g_out, `[D]`.
     let gain: Tensor<S>
@@ -15,6 +15,18 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
     struct Block: Sendable {
         /// g_mix, `[D]`.
         let gain: Tensor<S>
+        let mixer: Mixer
+        /// The CMS links, fastest first.
+        let links: [Link]
+    }
+
+    enum Mixer: Sendable {
+        case titans(Titans)
+        case attention(Attention)
+    }
+
+    /// Self-modifying Titans.
+    struct Titans: Sendable {
         /// The taps of the convolution, oldest first, `[w, D]`.
         let taps: Tensor<S>
         /// W_q, W_k, W_v, W_g, one below the other: D → 4D.
@@ -30,8 +42,19 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
         let retentionBias: Tensor<S>
         /// Gain of the per-head norm, `[d]`.
         let headGain: Tensor<S>
-        /// The CMS links, fastest first.
-        let links: [Link]
+    }
+
+    /// Softmax attention.
+    struct Attention: Sendable {
+        /// W_q, W_k, W_v, one below the other: D → (H + 2 H_kv)·d.
+        let input: PanelMatrix<S>
+        /// W_o: H·d → D.
+        let output: PanelMatrix<S>
+        /// The biases of queries, keys and values, one after the other.
+        let inputBias: Tensor<S>?
+        let outputBias: Tensor<S>?
+        let queryGain: Tensor<S>?
+        let keyGain: Tensor<S>?
     }
 
     /// W_□,0 of one memory, for all heads.
@@ -47,10 +70,24 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
     struct Link: Sendable {
         /// g, `[D]`.
         let gain: Tensor<S>
-        /// W↑: D → hidden.
+        /// W↑: D → hidden; where there is a gate, W_gate and W↑ one below the other.
         let up: PanelMatrix<S>
         /// W↓: hidden → D.
         let down: PanelMatrix<S>
+        let isGated: Bool
+        /// Beside the dense link, where the level has one.
+        let slots: Slots?
+    }
+
+    struct Slots: Sendable {
+        /// P: D → 2n.
+        let keys: PanelMatrix<S>
+        /// b, `[2n]`.
+        let bias: Tensor<S>
+        /// V, `[n², D]`.
+        let values: Tensor<S>
+        /// k.
+        let active: Int
     }
 
     /// Prepares parameters for reading.
@@ -71,25 +108,46 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
             parameters[name] ?? .zeros(shape)  // present: checked above
         }
         embedding = all.embedding
-        head = PanelMatrix([all.embedding])
+        head = PanelMatrix([all.head ?? all.embedding])
         gain = all.gain
         blocks = all.blocks.map { block in
-            let mixer = block.mixer
-            return Block(
-                gain: block.gain,
-                taps: mixer.convolution.transposed(),
-                input: PanelMatrix([mixer.query, mixer.key, mixer.value, mixer.gate]),
-                output: PanelMatrix([mixer.output]),
-                memories: PerMemory { kind in
-                    Memory(
-                        w1T: mixer.w1[kind].transposed(), w2T: mixer.w2[kind].transposed(), w1: mixer.w1[kind])
-                },
-                stepSizeReadout: mixer.stepSizeReadout, stepSizeBias: mixer.stepSizeBias,
-                retentionReadout: mixer.retentionReadout, retentionBias: mixer.retentionBias,
-                headGain: mixer.headGain,
+            Block(
+                gain: block.gain, mixer: Mixer(block.mixer),
                 links: block.levels.map { link in
-                    Link(gain: link.gain, up: PanelMatrix([link.up]), down: PanelMatrix([link.down]))
+                    Link(
+                        gain: link.gain, up: PanelMatrix([link.gate, link.up].compactMap(\.self)),
+                        down: PanelMatrix([link.down]), isGated: link.gate != nil,
+                        slots: link.slots.map {
+                            Slots(
+                                keys: PanelMatrix([$0.keys]), bias: $0.bias, values: $0.values, active: $0.active)
+                        })
                 })
+        }
+    }
+}
+
+extension HopeWeights.Mixer {
+    init(_ mixer: HopeParameters<Tensor<S>>.AnyMixer) {
+        switch mixer {
+        case .titans(let mixer):
+            self = .titans(
+                .init(
+                    taps: mixer.convolution.transposed(),
+                    input: PanelMatrix([mixer.query, mixer.key, mixer.value, mixer.gate]),
+                    output: PanelMatrix([mixer.output]),
+                    memories: PerMemory { kind in
+                        .init(w1T: mixer.w1[kind].transposed(), w2T: mixer.w2[kind].transposed(), w1: mixer.w1[kind])
+                    },
+                    stepSizeReadout: mixer.stepSizeReadout, stepSizeBias: mixer.stepSizeBias,
+                    retentionReadout: mixer.retentionReadout, retentionBias: mixer.retentionBias,
+                    headGain: mixer.headGain))
+        case .attention(let mixer):
+            let bias = mixer.inputBias.map { $0.query.elements + $0.key.elements + $0.value.elements }
+            self = .attention(
+                .init(
+                    input: PanelMatrix([mixer.query, mixer.key, mixer.value]), output: PanelMatrix([mixer.output]),
+                    inputBias: bias.map { Tensor($0, shape: [$0.count]) }, outputBias: mixer.outputBias,
+                    queryGain: mixer.headGains?.query, keyGain: mixer.headGains?.key))
         }
     }
 }

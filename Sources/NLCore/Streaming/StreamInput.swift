@@ -37,17 +37,23 @@ extension StreamInput {
 extension StreamState {
     /// Whether this is a state of a model of that geometry.
     func fits(_ c: HopeConfiguration) -> Bool {
-        layers.count == c.layers
+        guard pageSize == (c.usesAttention ? c.projectionChunkSize : 0) else { return false }
+        guard logits?.count ?? c.vocabularySize == c.vocabularySize else { return false }
+        if c.usesAttention {
+            let shape = AttentionPage<S>.shape(c)
+            return cache.pages.allSatisfy { $0.rows.shape == shape }
+        }
+        return layers.count == c.layers
             && layers.allSatisfy { layer in
                 layer.open.key.shape == [c.heads, c.projectionChunkSize, c.headWidth]
                     && layer.open.hiddenKey.shape == [c.heads, c.chunkSize, c.memoryHiddenWidth]
                     && layer.open.history.shape == [c.convolutionWindow - 1, c.width]
             }
-            && logits?.count ?? c.vocabularySize == c.vocabularySize
     }
 
     /// Gives the state its own copy of everything that reading `count` tokens writes.
     mutating func makeWritable(reading count: Int, _ c: HopeConfiguration) {
+        if c.usesAttention { return cache.makeWritable(reading: count, after: position, c) }
         let after = position + count
         let closesChunk = after / c.chunkSize > position / c.chunkSize
         let closesSpan = after / c.projectionChunkSize > position / c.projectionChunkSize
@@ -57,6 +63,7 @@ extension StreamState {
     /// Notes what was read.
     mutating func note(_ tokens: [Int32], logits: Tensor<S>, _ c: HopeConfiguration) {
         position += tokens.count
+        if c.usesAttention { cache.trim(to: position, c) }
         self.logits = logits
         openTokens.append(contentsOf: tokens)
         openTokens.removeFirst(openTokens.count - position % c.projectionChunkSize)

@@ -29,6 +29,12 @@ extension StreamState {
                 tensors.append(("layers.\(index).\(name)", cut.shape.axes, cut.elements))
             }
         }
+        let shape = cache.pages.first?.rows.shape
+        for page in cache.pages {
+            let held = min(position - page.index * pageSize, pageSize)
+            let cut = held == pageSize ? page.rows : page.rows.firstRows(held)
+            tensors.append(("pages.\(page.index)", [shape?[0] ?? 0, held, shape?[2] ?? 0], cut.elements))
+        }
         if let logits { tensors.append(("logits", logits.shape.axes, logits.elements)) }
         return EncodedStreamState(tensors: tensors, position: position, openTokens: openTokens)
     }
@@ -66,10 +72,30 @@ extension StreamState {
                 try take("layers.\(index).\(name)", shape)
             }
         }
+        if configuration.usesAttention {
+            try cache.fill(encoded.position, configuration, take)
+        }
         if encoded.position > 0 { logits = Tensor(try take("logits", [vocabulary]), shape: [vocabulary]) }
         if let name = found.keys.min() { throw .unexpected(name) }
         position = encoded.position
         openTokens = encoded.openTokens
+    }
+}
+
+extension AttentionCache {
+    /// The pages that a stream of so many tokens keeps.
+    fileprivate mutating func fill(
+        _ position: Int, _ c: HopeConfiguration, _ take: (String, [Int]) throws(StreamStateError) -> [S]
+    ) throws(StreamStateError) {
+        let shape = AttentionPage<S>.shape(c)
+        var index = Self.firstPage(position, c)
+        while index * shape[1] < position {
+            let held = min(position - index * shape[1], shape[1])
+            let page = AttentionPage<S>(c, index: index)
+            page.rows.fillFirstRows(held, try take("pages.\(index)", [shape[0], held, shape[2]]))
+            pages.append(page)
+            index += 1
+        }
     }
 }
 

@@ -7,11 +7,11 @@ extension StreamState {
     /// token would cost more than the token.
     public mutating func handOver() -> StreamState {
         let state = self
-        (layers, logits, openTokens, position) = ([], nil, [], 0)
+        (layers, cache, logits, openTokens, position) = ([], AttentionCache(), nil, [], 0)
         return state
     }
 
-    /// ‖Δ‖ of all memories of all layers, after the last chunk that each was written with.
+    /// ‖Δ‖ of all memories of all layers, after the last chunk that each was written with; 0 where there are none.
     public var deltaNorm: Double {
         @specialized(where S == Float)
         get {

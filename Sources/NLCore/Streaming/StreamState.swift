@@ -1,4 +1,4 @@
-/// Everything the model knows of one stream (spec §2, "State"): a fixed amount, however long the stream is.
+/// Everything the model knows of one stream (spec §2, "State"): a bounded amount, however long the stream is.
 ///
 /// A value: a copy is a snapshot, and costs no more than counting references. What a copy shares is replaced when it is
 /// written, never changed.
@@ -10,38 +10,58 @@ public struct StreamState<S: TensorScalar>: Sendable {
     public internal(set) var openTokens: [Int32]
     /// Logits after the last token, `[V]`: its loss belongs to the next request. Nil before the first token.
     public internal(set) var logits: Tensor<S>?
+    /// One of each layer where the mixer is self-modifying Titans, else none.
     var layers: [StreamLayer<S>]
+    /// Keys and values where the mixer is attention.
+    var cache = AttentionCache<S>()
+    /// Page size of the cache; 0 where the mixer is not attention.
+    private(set) var pageSize = 0
+    private(set) var layerCount = 0
 
     /// The state before the first token.
     @specialized(where S == Float)
     public init(_ configuration: HopeConfiguration) {
         position = 0
         openTokens = []
-        layers = (0..<configuration.layers).map { _ in StreamLayer(configuration) }
+        layers =
+            configuration.usesAttention ? [] : (0..<configuration.layers).map { _ in StreamLayer(configuration) }
+        pageSize = configuration.usesAttention ? configuration.projectionChunkSize : 0
+        layerCount = configuration.layers
     }
 
     /// The closed state at the last multiple of C_p, batch 1, one of each layer: what a learning step over
     /// ``openTokens`` starts from.
     ///
     /// It is transposed from the reading layout: ask once a projection chunk, not once a token.
-    public var boundary: [TitansState<S>] {
+    public var boundary: [MixerState<S>] {
         @specialized(where S == Float)
         get {
-            layers.map { layer in
+            if pageSize > 0 {
+                let closed = position / pageSize * pageSize
+                let pages = cache.pages.filter { $0.index < closed / pageSize }
+                return (0..<layerCount).map {
+                    .attention(AttentionState(position: closed, batch: 1, source: .pages(pages, layer: $0)))
+                }
+            }
+            return layers.map { layer in
                 let history = layer.boundaryHistory
-                return TitansState(
-                    history: history.reshaped([1, history.shape[0], history.shape[1]]),
-                    delta: PerMemory { kind in
-                        // The four other memories are written at these moments alone: theirs are the current ones.
-                        let delta = kind == .main ? layer.boundaryMain : layer.delta[kind]
-                        return MemoryWeights(w1: delta.w1.transposed(), w2: delta.w2.transposed())
-                    })
+                return .titans(
+                    TitansState(
+                        history: history.reshaped([1, history.shape[0], history.shape[1]]),
+                        delta: PerMemory { kind in
+                            // The four other memories are written at these moments alone: theirs are the current ones.
+                            let delta = kind == .main ? layer.boundaryMain : layer.delta[kind]
+                            return MemoryWeights(w1: delta.w1.transposed(), w2: delta.w2.transposed())
+                        }))
             }
         }
     }
 
     /// The most numbers that a state of this geometry holds, open rows, boundary and logits included.
     public static func largestElementCount(_ c: HopeConfiguration) -> Int {
+        if c.usesAttention {
+            return c.vocabularySize + AttentionCache<S>.largestCount(c) * AttentionPage<S>.shape(c).count
+        }
         let (head, hidden) = (c.headWidth, c.memoryHiddenWidth)
         let memories = MemoryKind.allCases.count + 1  // the main memory once more, as it was at the boundary
         let histories = 2 * (c.convolutionWindow - 1) * c.width

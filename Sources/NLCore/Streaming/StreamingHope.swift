@@ -32,34 +32,55 @@ public enum StreamingHope<S: TensorScalar> {
 private struct StreamingPass<S: TensorScalar> {
     let weights: HopeWeights<S>
     let batch: StreamBatch
-    let mixer: StreamingMixer<S>
+    let mixer: Mixer
     /// The residual stream, `[R, D]`, and its norm.
     let x: Tensor<S>
     let normed: Tensor<S>
     /// 1/rms of each row, which nobody reads.
     let scales: Tensor<S>
-    /// The hidden layer of a CMS link before and after its activation, `[R, hidden]` of the widest.
+    /// The hidden layer of a CMS link before and after its activation, `[R, hidden]` of the widest; before it, that of
+    /// the gate comes first.
     let hidden: Tensor<S>
     let active: Tensor<S>
+    /// silu of the gate's, one row of the widest for each of R.
+    let opened: Tensor<S>
+
+    enum Mixer {
+        case titans(StreamingMixer<S>)
+        case attention(StreamingAttention<S>)
+    }
 
     init(_ inputs: [StreamInput<S>], _ weights: HopeWeights<S>) {
         self.weights = weights
         batch = StreamBatch(inputs.map { ($0.state.position, $0.tokens.count) })
-        mixer = StreamingMixer(MixerGeometry(weights.configuration), batch)
-        let width = weights.configuration.width
-        let widest = (weights.configuration.levels.map(\.hiddenMultiple).max() ?? 0) * width
+        let c = weights.configuration
+        mixer =
+            c.usesAttention
+            ? .attention(StreamingAttention(AttentionGeometry(c), batch))
+            : .titans(StreamingMixer(MixerGeometry(c), batch))
+        let width = c.width
+        let links = weights.blocks.flatMap(\.links)
+        let widest = links.map(\.down.inputs).max() ?? 0
+        let isGated = links.contains(where: \.isGated)
         x = Tensor(uninitialized: [batch.rows, width])
         normed = Tensor(uninitialized: [batch.rows, width])
         scales = Tensor(uninitialized: [batch.rows])
-        hidden = Tensor(uninitialized: [batch.rows, widest])
+        hidden = Tensor(uninitialized: [batch.rows, isGated ? 2 * widest : widest])
         active = Tensor(uninitialized: [batch.rows, widest])
+        opened = Tensor(uninitialized: [isGated ? batch.rows : 0, widest])
     }
 
     func run(_ inputs: [StreamInput<S>]) -> [Tensor<S>] {
         embed(inputs)
         for (layer, block) in weights.blocks.enumerated() {
             norm(block.gain)
-            mixer(normed, addingTo: x, block, inputs.map { $0.state.layers[layer] })
+            switch (mixer, block.mixer) {
+            case (.titans(let mixer), .titans(let own)):
+                mixer(normed, addingTo: x, own, inputs.map { $0.state.layers[layer] })
+            case (.attention(let mixer), .attention(let own)):
+                mixer(normed, addingTo: x, own, layer: layer, inputs.map(\.state.cache))
+            default: preconditionFailure("weights of another mixer than \(weights.configuration.mixer)")
+            }
             for (level, link) in block.links.enumerated() {
                 apply(link, inputs.map { $0.fast?.link(block: layer, level: level) })
             }
@@ -77,12 +98,14 @@ private struct StreamingPass<S: TensorScalar> {
         }
     }
 
+    private var epsilon: S { S(weights.configuration.normEpsilon) }
+
     /// `normed` ← rms(x; g).
     private func norm(_ gain: Tensor<S>) {
         let width = weights.configuration.width
         rowBlocks(batch.rows, width) { start, count in
             S.rmsRows(
-                count, width, x.pointer + start * width, gain.pointer, normed.pointer + start * width,
+                count, width, epsilon: epsilon, x.pointer + start * width, gain.pointer, normed.pointer + start * width,
                 scales.pointer + start)
         }
     }
@@ -95,11 +118,35 @@ private struct StreamingPass<S: TensorScalar> {
         normAgain(link.gain, own)
         link.up.multiply(batch.rows, normed.pointer, into: hidden.pointer)
         add(own.map { $0?.up }, normed, to: hidden)
-        elementBlocks(batch.rows * link.up.outputs) { start, count in
-            S.silu(count, hidden.pointer + start, active.pointer + start)
-        }
+        activate(link)
         link.down.multiply(batch.rows, active.pointer, into: x.pointer, accumulate: true)
         add(own.map { $0?.down }, active, to: x)
+        if let slots = link.slots { recall(slots) }
+    }
+
+    /// x ← x + Σ strength · value over the slots that rms(x; g) addresses (``HopeParameters/Slots``).
+    private func recall(_ slots: HopeWeights<S>.Slots) {
+        let scores = Tensor<S>(uninitialized: [batch.rows, slots.keys.outputs])
+        slots.keys.multiply(batch.rows, normed.pointer, into: scores.pointer)
+        SlotAddresses(scores, bias: slots.bias, active: slots.active).add(slots.values, to: x)
+    }
+
+    /// silu of the hidden layer, or of its gate, times the rest.
+    private func activate(_ link: HopeWeights<S>.Link) {
+        guard link.isGated else {
+            elementBlocks(batch.rows * link.up.outputs) { start, count in
+                S.silu(count, hidden.pointer + start, active.pointer + start)
+            }
+            return
+        }
+        let width = link.down.inputs
+        rowBlocks(batch.rows, width) { start, count in
+            for row in start..<start + count {
+                let gate = hidden.pointer + row * 2 * width
+                S.silu(width, gate, opened.pointer + row * width)
+                S.multiplyElements(width, opened.pointer + row * width, gate + width, active.pointer + row * width)
+            }
+        }
     }
 
     /// The norm of streams that have a gain of their own.
@@ -110,7 +157,8 @@ private struct StreamingPass<S: TensorScalar> {
             let sum = Tensor<S>(uninitialized: [width])
             S.add(width, gain.pointer, delta.pointer, sum.pointer)
             S.rmsRows(
-                span.count, width, x.pointer + span.first * width, sum.pointer, normed.pointer + span.first * width,
+                span.count, width, epsilon: epsilon, x.pointer + span.first * width, sum.pointer,
+                normed.pointer + span.first * width,
                 scales.pointer + span.first)
         }
     }
@@ -139,7 +187,8 @@ private struct StreamingPass<S: TensorScalar> {
         for (span, count) in zip(batch.spans, counts) {
             let from = span.first + span.count - count
             S.rmsRows(
-                count, width, x.pointer + from * width, weights.gain.pointer, normed.pointer + first * width,
+                count, width, epsilon: epsilon, x.pointer + from * width, weights.gain.pointer,
+                normed.pointer + first * width,
                 scales.pointer + first)
             first += count
         }

@@ -26,7 +26,7 @@ struct StreamingMixer<S: TensorScalar> {
     ///   - x: the residual stream, `[R, D]`.
     ///   - layers: this layer's state of each stream; every part that is written has one owner.
     func callAsFunction(
-        _ u: Tensor<S>, addingTo x: Tensor<S>, _ weights: HopeWeights<S>.Block, _ layers: [StreamLayer<S>]
+        _ u: Tensor<S>, addingTo x: Tensor<S>, _ weights: HopeWeights<S>.Titans, _ layers: [StreamLayer<S>]
     ) {
         convolve(u, weights.taps, layers)
         keepHistory(of: u, layers)
@@ -83,7 +83,7 @@ struct StreamingMixer<S: TensorScalar> {
 
     // MARK: - Memories
 
-    private func walk(_ weights: HopeWeights<S>.Block, _ layers: [StreamLayer<S>]) {
+    private func walk(_ weights: HopeWeights<S>.Titans, _ layers: [StreamLayer<S>]) {
         let g = geometry
         let shared = SharedPointers(weights)
         let own = zip(batch.spans, layers).map { span, layer in
@@ -141,7 +141,7 @@ private struct SharedPointers<S: TensorScalar> {
     let retentionBias: UnsafePointer<S>
     let headGain: UnsafePointer<S>
 
-    init(_ block: HopeWeights<S>.Block) {
+    init(_ block: HopeWeights<S>.Titans) {
         w1T = InlineArray { UnsafePointer(block.memories[MemoryKind.allCases[$0]].w1T.pointer) }
         w2T = InlineArray { UnsafePointer(block.memories[MemoryKind.allCases[$0]].w2T.pointer) }
         w1 = InlineArray { UnsafePointer(block.memories[MemoryKind.allCases[$0]].w1.pointer) }

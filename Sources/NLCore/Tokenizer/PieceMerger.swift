@@ -18,9 +18,22 @@ struct PieceMerger: Sendable {
     mutating func merge(
         _ piece: Span<UInt8>, byteIDs: [UInt32], table: MergeTable, into ids: inout [Int]
     ) {
-        let count = piece.count
         symbols.removeAll(keepingCapacity: true)
-        for index in 0..<count { symbols.append(byteIDs[Int(piece[index])]) }
+        for index in 0..<piece.count { symbols.append(byteIDs[Int(piece[index])]) }
+        mergeSymbols(table, into: &ids)
+    }
+
+    /// Appends the tokens of a piece of characters.
+    mutating func merge(
+        _ piece: Span<UInt8>, characters: CharacterVocabulary, table: MergeTable, into ids: inout [Int]
+    ) {
+        symbols.removeAll(keepingCapacity: true)
+        characters.appendSymbols(of: piece, to: &symbols)
+        mergeSymbols(table, into: &ids)
+    }
+
+    private mutating func mergeSymbols(_ table: MergeTable, into ids: inout [Int]) {
+        let count = symbols.count
         next.removeAll(keepingCapacity: true)
         previous.removeAll(keepingCapacity: true)
         pairRank.removeAll(keepingCapacity: true)

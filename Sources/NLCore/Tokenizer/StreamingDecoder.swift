@@ -1,6 +1,7 @@
 /// Decodes tokens as they are generated, holding back the bytes of a character until it is whole.
 ///
-/// What all calls return, joined, is what `Tokenizer.decode` returns for all the tokens.
+/// What all calls return, joined, is what `Tokenizer.decode` returns for all the tokens, as of a text that goes on
+/// (`isStart: false`).
 public struct StreamingDecoder: Sendable {
     private let tokenizer: Tokenizer
     private let skipSpecialTokens: Bool

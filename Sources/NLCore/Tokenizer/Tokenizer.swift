@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A byte-level byte-pair tokenizer, read from Hugging Face's `tokenizer.json`.
+/// A byte-pair tokenizer, byte-level or of characters with byte fallback, read from Hugging Face's `tokenizer.json`.
 ///
 /// Any text can be encoded and comes back unchanged (up to the file's normaliser). The ids are those of the Python
 /// library `tokenizers` for the same file; a file that asks for something else is refused, never approximated.
@@ -17,7 +17,10 @@ public final class Tokenizer: Sendable {
 
     private let merges: MergeTable
     private let byteIDs: [UInt32]
-    private let normalizesNFC: Bool
+    private let characters: CharacterVocabulary?
+    private let ignoresMerges: Bool
+    private let stripsFirstSpace: Bool
+    private let normalizer: [NormalizerStep]
     private let preTokenizer: PreTokenizer
     private let template: TokenizerFile.Template
     private let addedTokens: AddedTokenMatcher
@@ -39,25 +42,28 @@ public final class Tokenizer: Sendable {
         vocabularySize = file.contents.count
         merges = MergeTable(file.merges)
         byteIDs = file.byteIDs
-        normalizesNFC = file.normalizesNFC
+        characters = file.vocabulary
+        ignoresMerges = file.ignoresMerges
+        stripsFirstSpace = file.stripsFirstSpace
+        normalizer = file.normalizer
         preTokenizer = file.preTokenizer
         template = file.template
         contents = file.contents
         specialIDs = Set(file.addedTokens.lazy.filter(\.isSpecial).map(\.id))
 
         var asGiven = AddedTokenMatcher()
-        var normalized = AddedTokenMatcher()
+        var afterwards = AddedTokenMatcher()
         // Special tokens first: the reference gives them precedence where two tokens have one pattern.
         for token in file.addedTokens.filter(\.isSpecial) + file.addedTokens.filter({ !$0.isSpecial }) {
             if token.isNormalized {
-                let pattern = file.normalizesNFC ? normalizedNFC(token.content) : token.content
-                normalized.insert(token, pattern: Array(pattern.utf8))
+                let pattern = normalized(token.content, by: file.normalizer)
+                afterwards.insert(token, pattern: Array(pattern.utf8))
             } else {
                 asGiven.insert(token, pattern: Array(token.content.utf8))
             }
         }
         addedTokens = asGiven
-        normalizedAddedTokens = normalized
+        normalizedAddedTokens = afterwards
 
         let added = Dictionary(uniqueKeysWithValues: file.addedTokens.map { ($0.id, $0) })
         var ids: [[UInt8]: Int] = [:]
@@ -68,7 +74,7 @@ public final class Tokenizer: Sendable {
             let start = bytes.count
             if let content {
                 ids[Array(content.utf8)] = id
-                bytes += Self.decodedBytes(of: content, added: added[id], normalizesNFC: file.normalizesNFC)
+                bytes += Self.decodedBytes(of: content, added: added[id], file)
             }
             ranges.append(start..<bytes.count)
         }
@@ -77,8 +83,12 @@ public final class Tokenizer: Sendable {
         vocabularyBytes = bytes
     }
 
-    private static func decodedBytes(of content: String, added: AddedToken?, normalizesNFC: Bool) -> [UInt8] {
-        let text = normalizesNFC && added?.isNormalized == true ? normalizedNFC(content) : content
+    private static func decodedBytes(of content: String, added: AddedToken?, _ file: TokenizerFile) -> [UInt8] {
+        if file.vocabulary != nil {
+            if added == nil, let byte = CharacterVocabulary.byte(of: content) { return [byte] }
+            return Array(replaced(content, file.spaceSign, with: " ").utf8)
+        }
+        let text = added?.isNormalized == true ? normalized(content, by: file.normalizer) : content
         let bytes = ByteAlphabet.bytes(of: text)
         // An added token such as "caf\u{E9}" is text, although each of its characters also names a byte; read as
         // bytes it would end in U+FFFD (and does in the reference).
@@ -148,56 +158,118 @@ public final class Tokenizer: Sendable {
                 continue
             }
             let part = text.extracting(segment.range)
-            if normalizesNFC, mayChangeUnderNFC(part) {
-                let normalized = normalizedNFC(string(part))
-                encodeNormalized(normalized.utf8.span, parseSpecialTokens, workspace: &workspace, into: &ids)
+            let isFirst = segment.range.lowerBound == 0
+            if normalizer.isEmpty || normalizer == [.nfc] && !mayChangeUnderNFC(part) {
+                encodeNormalized(part, isFirst, parseSpecialTokens, workspace: &workspace, into: &ids)
             } else {
-                encodeNormalized(part, parseSpecialTokens, workspace: &workspace, into: &ids)
+                let text = normalized(string(part), by: normalizer)
+                encodeNormalized(text.utf8.span, isFirst, parseSpecialTokens, workspace: &workspace, into: &ids)
             }
         }
     }
 
     private func encodeNormalized(
-        _ text: Span<UInt8>, _ parseSpecialTokens: Bool, workspace: inout Workspace, into ids: inout [Int]
+        _ text: Span<UInt8>, _ isFirst: Bool, _ parseSpecialTokens: Bool, workspace: inout Workspace,
+        into ids: inout [Int]
     ) {
-        if normalizedAddedTokens.isEmpty { return encodePlain(text, workspace: &workspace, into: &ids) }
+        if normalizedAddedTokens.isEmpty { return encodePlain(text, isFirst, workspace: &workspace, into: &ids) }
         for segment in normalizedAddedTokens.segments(of: text, matchesSpecial: parseSpecialTokens) {
             if let token = segment.token {
                 ids.append(token)
             } else {
-                encodePlain(text.extracting(segment.range), workspace: &workspace, into: &ids)
+                let isStart = isFirst && segment.range.lowerBound == 0
+                encodePlain(text.extracting(segment.range), isStart, workspace: &workspace, into: &ids)
             }
         }
     }
 
     /// Text without added tokens: split, and merge each piece.
-    private func encodePlain(_ text: Span<UInt8>, workspace: inout Workspace, into ids: inout [Int]) {
+    private func encodePlain(
+        _ text: Span<UInt8>, _ isFirst: Bool, workspace: inout Workspace, into ids: inout [Int]
+    ) {
+        if let metaspace = preTokenizer.metaspace {
+            return encode(text, metaspace, isFirst, workspace: &workspace, into: &ids)
+        }
         if preTokenizer.addsPrefixSpace, text.count > 0, text[0] != UInt8(ascii: " ") {
             let prefixed = " " + string(text)
             return encodePieces(of: prefixed.utf8.span, workspace: &workspace, into: &ids)
         }
-        encodePieces(of: text, workspace: &workspace, into: &ids)
+        guard preTokenizer.isolatesDigits else { return encodePieces(of: text, workspace: &workspace, into: &ids) }
+        // Each digit alone, and what lies between them as if it were all there is.
+        var (start, end) = (0, 0)
+        while end < text.count {
+            let next = ClassifiedScalar(in: text, at: end)
+            if next.kind == .number {
+                if start < end { encodePieces(of: text.extracting(start..<end), workspace: &workspace, into: &ids) }
+                encodePieces(of: text.extracting(end..<next.end), workspace: &workspace, into: &ids)
+                start = next.end
+            }
+            end = next.end
+        }
+        if start < end { encodePieces(of: text.extracting(start..<end), workspace: &workspace, into: &ids) }
+    }
+
+    /// Spaces made visible, and a piece at each if the file says so.
+    private func encode(
+        _ text: Span<UInt8>, _ metaspace: Metaspace, _ isFirst: Bool, workspace: inout Workspace, into ids: inout [Int]
+    ) {
+        guard text.count > 0 else { return }
+        var visible = replaced(string(text), " ", with: metaspace.sign)
+        let isWanted = metaspace.prepending == .always || metaspace.prepending == .first && isFirst
+        if isWanted, !visible.utf8.starts(with: metaspace.sign.utf8) { visible = metaspace.sign + visible }
+        let span = visible.utf8.span
+        guard metaspace.splits else { return encodePiece(span, workspace: &workspace, into: &ids) }
+        let sign = Array(metaspace.sign.utf8)
+        var start = 0
+        var position = 1
+        while position < span.count {
+            if position + sign.count <= span.count, (0..<sign.count).allSatisfy({ span[position + $0] == sign[$0] }) {
+                encodePiece(span.extracting(start..<position), workspace: &workspace, into: &ids)
+                start = position
+            }
+            position += 1
+        }
+        encodePiece(span.extracting(start..<span.count), workspace: &workspace, into: &ids)
     }
 
     private func encodePieces(of text: Span<UInt8>, workspace: inout Workspace, into ids: inout [Int]) {
         var start = 0
         while start < text.count {
             let end = preTokenizer.pattern.pieceEnd(in: text, from: start)
-            let piece = text.extracting(start..<end)
+            encodePiece(text.extracting(start..<end), workspace: &workspace, into: &ids)
             start = end
-            let key = WordCache.Key(piece)
-            if let key, workspace.cache.append(key, to: &ids) { continue }
-            let firstNew = ids.count
-            workspace.merger.merge(piece, byteIDs: byteIDs, table: merges, into: &ids)
-            if let key { workspace.cache.store(key, ids[firstNew...]) }
         }
+    }
+
+    @inline(__always)
+    private func encodePiece(_ piece: Span<UInt8>, workspace: inout Workspace, into ids: inout [Int]) {
+        let key = WordCache.Key(piece)
+        if let key, workspace.cache.append(key, to: &ids) { return }
+        let firstNew = ids.count
+        if let characters {
+            workspace.merger.merge(piece, characters: characters, table: merges, into: &ids)
+        } else if ignoresMerges, let whole = wholeToken(piece) {
+            ids.append(whole)
+        } else {
+            workspace.merger.merge(piece, byteIDs: byteIDs, table: merges, into: &ids)
+        }
+        if let key { workspace.cache.store(key, ids[firstNew...]) }
+    }
+
+    /// The token that a piece is, as the vocabulary of bytes writes it.
+    private func wholeToken(_ piece: Span<UInt8>) -> Int? {
+        self.ids[Array(ByteAlphabet.name(of: piece.withUnsafeBufferPointer { Array($0) }).utf8)]
     }
 
     // MARK: - Decoding
 
     /// The text of `ids`; bytes that are not UTF-8 become U+FFFD, ids of no token are left out.
-    public func decode(_ ids: some Sequence<Int>, skipSpecialTokens: Bool) -> String {
-        String(decoding: decodeBytes(ids, skipSpecialTokens: skipSpecialTokens), as: UTF8.self)
+    ///
+    /// - Parameter isStart: whether they begin a text: where encoding puts a space before it, that one is left out.
+    public func decode(_ ids: some Sequence<Int>, skipSpecialTokens: Bool, isStart: Bool = true) -> String {
+        let bytes = decodeBytes(ids, skipSpecialTokens: skipSpecialTokens)
+        let strips = isStart && stripsFirstSpace && bytes.first == UInt8(ascii: " ")
+        return String(decoding: strips ? bytes.dropFirst() : bytes[...], as: UTF8.self)
     }
 
     /// The bytes of `ids`, not always whole characters; ids of no token are left out.
@@ -206,6 +278,38 @@ public final class Tokenizer: Sendable {
         for id in ids where !(skipSpecialTokens && isSpecial(id)) { result += byteSlice(of: id) }
         return result
     }
+}
+
+/// A text after a file's normaliser.
+private func normalized(_ text: String, by steps: [NormalizerStep]) -> String {
+    var text = text
+    for step in steps {
+        switch step {
+        case .nfc: text = normalizedNFC(text)
+        case .prepend(let start): if !text.isEmpty { text = start + text }
+        case .replace(let pattern, let content): text = replaced(text, pattern, with: content)
+        }
+    }
+    return text
+}
+
+/// Every occurrence of `pattern`, byte for byte, replaced.
+private func replaced(_ text: String, _ pattern: String, with content: String) -> String {
+    let (source, wanted) = (Array(text.utf8), Array(pattern.utf8))
+    guard let first = wanted.first else { return text }
+    var result: [UInt8] = []
+    result.reserveCapacity(source.count)
+    var position = 0
+    while position < source.count {
+        if source[position] == first, source[position...].starts(with: wanted) {
+            result += content.utf8
+            position += wanted.count
+        } else {
+            result.append(source[position])
+            position += 1
+        }
+    }
+    return String(decoding: result, as: UTF8.self)
 }
 
 private func string(_ text: Span<UInt8>) -> String {

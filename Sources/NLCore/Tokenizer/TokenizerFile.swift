@@ -19,8 +19,16 @@ struct TokenizerFile {
     /// In order of rank.
     private(set) var merges: [(left: UInt32, right: UInt32, product: UInt32)] = []
     private(set) var addedTokens: [AddedToken] = []
-    private(set) var normalizesNFC = false
-    private(set) var preTokenizer = PreTokenizer(addsPrefixSpace: false, pattern: .gpt2)
+    var normalizer: [NormalizerStep] = []
+    var preTokenizer = PreTokenizer(addsPrefixSpace: false, pattern: .gpt2)
+    /// Where the vocabulary is one of characters; nil for one of bytes.
+    private(set) var vocabulary: CharacterVocabulary?
+    /// Whether a piece that is a token stays whole, whatever the merges say.
+    private(set) var ignoresMerges = false
+    /// What a vocabulary of characters writes for a space.
+    var spaceSign = ""
+    /// Whether the space that a text was given at its start is taken off again.
+    var stripsFirstSpace = false
     private(set) var template = Template()
 
     init(json bytes: [UInt8]) throws(TokenizerError) {
@@ -60,12 +68,20 @@ struct TokenizerFile {
                 throw .unsupported(key: "model.\(key)", value: describe(value), accepted: "null or \"\"")
             }
         }
-        for key in ["byte_fallback", "ignore_merges"] {
-            if let value = model[key], value != .null, value != .bool(false) {
-                throw .unsupported(key: "model.\(key)", value: describe(value), accepted: "false")
-            }
-        }
+        ignoresMerges = try model.flag("ignore_merges", in: "model") ?? false
         let ids = try readVocabulary(try model.requiredObject("vocab", in: "model."))
+        if try model.flag("byte_fallback", in: "model") ?? false {
+            guard let characters = CharacterVocabulary(ids: ids) else {
+                throw .unsupported(
+                    key: "model.vocab", value: "byte_fallback without a token for every byte",
+                    accepted: "<0x00> to <0xFF>")
+            }
+            guard !ignoresMerges else {
+                throw .unsupported(key: "model.ignore_merges", value: "true", accepted: "false with byte_fallback")
+            }
+            vocabulary = characters
+            return try readMerges(model["merges"] ?? .null, ids: ids)
+        }
         for (byte, scalar) in ByteAlphabet.scalars.enumerated() {
             guard let id = ids[Array(String(scalar).utf8)] else {
                 // Some vocabularies leave out the bytes that no UTF-8 contains; encoding never asks for them.
@@ -75,7 +91,7 @@ struct TokenizerFile {
                 }
                 throw .unsupported(
                     key: "model.vocab", value: "a vocabulary without byte \(byte) (\"\(scalar)\")",
-                    accepted: "byte-level vocabularies with every byte of UTF-8")
+                    accepted: "byte-level vocabularies with every byte of UTF-8, or byte_fallback")
             }
             byteIDs.append(UInt32(id))
         }
@@ -174,30 +190,6 @@ struct TokenizerFile {
 
     // MARK: - The steps around the model
 
-    private mutating func readNormalizer(_ value: JSONValue) throws(TokenizerError) {
-        switch try stepType(value, key: "normalizer") {
-        case nil: normalizesNFC = false
-        case "NFC": normalizesNFC = true
-        default: throw .unsupported(key: "normalizer", value: describe(value), accepted: "null, NFC")
-        }
-    }
-
-    private mutating func readPreTokenizer(_ value: JSONValue) throws(TokenizerError) {
-        let key = "pre_tokenizer"
-        guard try stepType(value, key: key) == "ByteLevel", let object = value.object else {
-            throw .unsupported(key: key, value: describe(value), accepted: "ByteLevel")
-        }
-        preTokenizer = PreTokenizer(
-            addsPrefixSpace: try object.flag("add_prefix_space", in: key) ?? true,
-            pattern: try object.flag("use_regex", in: key) ?? true ? .gpt2 : .whole)
-    }
-
-    private func readDecoder(_ value: JSONValue) throws(TokenizerError) {
-        guard try stepType(value, key: "decoder") == "ByteLevel" else {
-            throw .unsupported(key: "decoder", value: describe(value), accepted: "ByteLevel")
-        }
-    }
-
     private mutating func readPostProcessor(_ value: JSONValue) throws(TokenizerError) {
         switch try stepType(value, key: "post_processor") {
         case nil, "ByteLevel": break  // ByteLevel moves offsets, not ids.
@@ -244,7 +236,7 @@ struct TokenizerFile {
     }
 
     /// The `type` of a step; nil for a step that is null.
-    private func stepType(_ value: JSONValue, key: String) throws(TokenizerError) -> String? {
+    func stepType(_ value: JSONValue, key: String) throws(TokenizerError) -> String? {
         if value == .null { return nil }
         guard let type = value.object?["type"]?.string else {
             throw .malformed(key: key, reason: "expected null or an object with a \"type\"")
@@ -261,7 +253,7 @@ extension JSONObject {
         return object
     }
 
-    fileprivate func flag(_ key: String, in path: String) throws(TokenizerError) -> Bool? {
+    func flag(_ key: String, in path: String) throws(TokenizerError) -> Bool? {
         guard let value = self[key] else { return nil }
         guard let flag = value.bool else {
             throw .malformed(key: "\(path).\(key)", reason: "expected true or false, found \(value.kind)")
@@ -271,7 +263,7 @@ extension JSONObject {
 }
 
 /// A value as it appears in a message: short, and for an object its type.
-private func describe(_ value: JSONValue) -> String {
+func describe(_ value: JSONValue) -> String {
     switch value {
     case .string(let text): "\"\(text.prefix(80))\""
     case .integer(let number): "\(number)"

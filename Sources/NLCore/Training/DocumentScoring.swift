@@ -40,7 +40,7 @@ public struct DocumentScoring: Sendable {
 
     private func nats(_ parameters: ParameterSet<Float>, _ documents: [[Int32]]) -> [Double] {
         var sums = [Double](repeating: 0, count: documents.count)
-        var states: [TitansState<Float>]?
+        var states: [MixerState<Float>]?
         let longest = (documents.map(\.count).max() ?? 0) - 1
         for start in stride(from: 0, to: max(longest, 0), by: window) {
             // What follows a document's end can't change what came before it: the model is causal.

@@ -64,7 +64,7 @@ public struct PretrainingStep: Sendable {
             targets += tokens[start + 1..<start + row]
         }
         let tape = Tape<Float>()
-        let model = HopeModel(configuration, parameters, on: tape) { _ in true }
+        let model = HopeModel(configuration, parameters, on: tape, trains: HopeParameters<Void>.isPretrained)
         let logits = model(inputs, batch: batch).logits
         let (loss, rowLosses) = logits.crossEntropy(targets, weights: [Float](repeating: weight, count: targets.count))
         tape.backward(from: loss)

@@ -9,6 +9,7 @@ struct ServerConfiguration: Sendable, Equatable {
     var port = 8080
     var maxBodyBytes = 8 << 20
     var maxTokensLimit = 4096
+    var maxImportBytes = 256 << 20
     var shutdownGrace: Duration = .seconds(25)
     var idleTimeout: Duration = .seconds(75)
     var logLevel = Logger.Level.info
@@ -16,7 +17,9 @@ struct ServerConfiguration: Sendable, Equatable {
     var engine: EngineConfiguration
 
     var requestLimits: RequestLimits {
-        RequestLimits(maxBodyBytes: maxBodyBytes, maxDocumentBytes: engine.maxDocumentBytes, maxTokens: maxTokensLimit)
+        RequestLimits(
+            maxBodyBytes: maxBodyBytes, maxDocumentBytes: engine.maxDocumentBytes, maxTokens: maxTokensLimit,
+            maxImportBytes: maxImportBytes)
     }
 
     init(engine: EngineConfiguration) {
@@ -41,6 +44,8 @@ struct ServerConfiguration: Sendable, Equatable {
         engine.maxConcurrent = try reader.integer(.maxConcurrent, 1...1024)
         engine.maxLearningQueue = try reader.integer(.maxLearningQueue, 1...10_000_000)
         engine.maxSessions = try reader.integer(.maxSessions, 1...10_000_000)
+        engine.maxSpaces = try reader.integer(.maxSpaces, 1...100_000)
+        maxImportBytes = try reader.bytes(.maxImportBytes)
         engine.threads = try reader.integer(.threads, 0...1024)
         engine.backend = try reader.word(.backend)
         engine.consolidateEvery = try reader.duration(.consolidateEvery)
@@ -51,6 +56,10 @@ struct ServerConfiguration: Sendable, Equatable {
         engine.learnMaxPasses = try reader.integer(.learnMaxPasses, 1...10_000)
         engine.rehearsalShare = try reader.number(.rehearsalShare, 0...0.9)
         engine.remeasureTokens = try reader.integer(.remeasureTokens, 0...1_000_000_000)
+        engine.snapshotEvery = try reader.duration(.snapshotEvery)
+        engine.snapshotKeep = try reader.integer(.snapshotKeep, 1...10_000)
+        engine.settles = try reader.value(.settling, "true or false", OptionValue.boolean)
+        engine.recallBudgetTokens = try reader.integer(.recallBudgetTokens, 1...1_000_000)
         shutdownGrace = try reader.duration(.shutdownGrace)
         idleTimeout = try reader.duration(.idleTimeout)
         logLevel = try reader.word(.logLevel)
@@ -77,6 +86,8 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .maxConcurrent: "\(e.maxConcurrent)"
                 case .maxLearningQueue: "\(e.maxLearningQueue)"
                 case .maxSessions: "\(e.maxSessions)"
+                case .maxSpaces: "\(e.maxSpaces)"
+                case .maxImportBytes: "\(maxImportBytes)"
                 case .threads: "\(e.threads)"
                 case .backend: e.backend.rawValue
                 case .consolidateEvery: "\(e.consolidateEvery.seconds)s"
@@ -87,6 +98,10 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .learnMaxPasses: "\(e.learnMaxPasses)"
                 case .rehearsalShare: "\(e.rehearsalShare)"
                 case .remeasureTokens: "\(e.remeasureTokens)"
+                case .snapshotEvery: "\(e.snapshotEvery.seconds)s"
+                case .snapshotKeep: "\(e.snapshotKeep)"
+                case .settling: "\(e.settles)"
+                case .recallBudgetTokens: "\(e.recallBudgetTokens)"
                 case .shutdownGrace: "\(shutdownGrace.seconds)s"
                 case .idleTimeout: "\(idleTimeout.seconds)s"
                 case .logLevel: logLevel.rawValue

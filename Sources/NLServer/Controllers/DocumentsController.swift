@@ -46,11 +46,12 @@ struct DocumentsController: Sendable {
     }
 
     @Sendable func get(_ request: Request, context: ServerContext) async throws -> Response {
-        let id = try context.parameters.require("id")
+        let query = try QueryParameters(request, accepted: ["space"])
+        let (id, space) = (try context.parameters.require("id"), try query.space())
         do {
-            return try WireJSON.response(WireDocument(try await services.engine.document(id)))
+            return try WireJSON.response(WireDocument(try await services.engine.document(id, space: space)))
         } catch EngineError.notFound(.document, let id) {
-            guard let receipt = try await services.engine.forgetReceipt(id, space: Space.default) else {
+            guard let receipt = try await services.engine.forgetReceipt(id, space: space) else {
                 throw EngineError.notFound(.document, id: id)
             }
             throw APIError.gone(receipt)

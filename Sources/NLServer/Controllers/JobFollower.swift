@@ -3,7 +3,7 @@ import Hummingbird
 import NIOCore
 
 /// Tells a job's life as server-sent events: `accepted`, `progress`…, and one of `learned`, `adopted`, `rejected`,
-/// `forgotten`, `failed`, `cancelled`.
+/// `forgotten`, `restored`, `failed`, `cancelled`.
 ///
 /// The client may leave at any time; the job goes on.
 struct JobFollower: Sendable {
@@ -49,7 +49,7 @@ struct JobFollower: Sendable {
             return try ServerSentEvents.frame(event: "progress", WireProgress(progress))
         case .replaying(let progress):
             return try ServerSentEvents.frame(event: "progress", WireReplayProgress(progress))
-        case .learned(let job), .forgotten(let job), .failed(let job), .cancelled(let job):
+        case .learned(let job), .forgotten(let job), .restored(let job), .failed(let job), .cancelled(let job):
             return try ServerSentEvents.frame(event: job.status.rawValue, WireJobAnswer(job: WireJob(job)))
         case .consolidated(let job, let consolidation):
             return try ServerSentEvents.frame(

@@ -25,16 +25,27 @@ struct JobsController: Sendable {
     }
 
     @Sendable func get(_ request: Request, context: ServerContext) async throws -> Response {
-        let id = try context.parameters.require("id")
+        let job = try await job(request, context)
         if request.acceptsEventStream {
             var request = request
             _ = try await request.readBody(upTo: services.limits.maxBodyBytes)
-            return try await JobFollower(services: services).response(to: request, jobID: id)
+            return try await JobFollower(services: services).response(to: request, jobID: job.id)
         }
-        return try WireJSON.response(WireJob(try await services.engine.job(id)))
+        return try WireJSON.response(WireJob(job))
     }
 
     @Sendable func cancel(_ request: Request, context: ServerContext) async throws -> Response {
-        try WireJSON.response(WireJob(try await services.engine.cancelJob(context.parameters.require("id"))))
+        let job = try await job(request, context)
+        return try WireJSON.response(WireJob(try await services.engine.cancelJob(job.id)))
+    }
+
+    /// The job a path names; a query that names a space looks nowhere else.
+    private func job(_ request: Request, _ context: ServerContext) async throws -> JobRecord {
+        let query = try QueryParameters(request, accepted: ["space"])
+        let job = try await services.engine.job(context.parameters.require("id"))
+        if let space = try query.identifier("space"), job.space != space {
+            throw EngineError.notFound(.job, id: job.id)
+        }
+        return job
     }
 }

@@ -29,11 +29,11 @@ struct SessionsController: Sendable {
     }
 
     @Sendable func get(_ request: Request, context: ServerContext) async throws -> Response {
-        try WireJSON.response(WireSession(try await services.engine.session(context.parameters.require("id"))))
+        try WireJSON.response(WireSession(try await session(request, context)))
     }
 
     @Sendable func delete(_ request: Request, context: ServerContext) async throws -> Response {
-        try await services.engine.deleteSession(context.parameters.require("id"))
+        try await services.engine.deleteSession(session(request, context).id)
         return Response(status: .noContent)
     }
 
@@ -41,7 +41,17 @@ struct SessionsController: Sendable {
         var request = request
         let body = try await request.readOptionalJSON(ForkRequest(), upTo: services.limits.maxBodyBytes)
         try Check.identifier(body.id, "id")
-        return try created(try await services.engine.forkSession(context.parameters.require("id"), as: body.id))
+        return try created(try await services.engine.forkSession(session(request, context).id, as: body.id))
+    }
+
+    /// The session a path names; a query that names a space looks nowhere else.
+    private func session(_ request: Request, _ context: ServerContext) async throws -> SessionRecord {
+        let query = try QueryParameters(request, accepted: ["space"])
+        let session = try await services.engine.session(context.parameters.require("id"))
+        if let space = try query.identifier("space"), session.space != space {
+            throw EngineError.notFound(.session, id: session.id)
+        }
+        return session
     }
 
     private func created(_ session: SessionRecord) throws -> Response {

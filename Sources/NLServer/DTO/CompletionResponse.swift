@@ -9,6 +9,13 @@ struct GenerationDetail: Encodable, Sendable {
     var fastUpdates: Int
     /// With `learn: "space"`.
     var job: WireJob?
+    /// With `recall`, nearest first.
+    var recall: [Recalled]?
+
+    struct Recalled: Encodable, Sendable {
+        var document: String
+        var score: Double
+    }
 
     init(_ request: GenerationRequest, _ start: GenerationStart, _ summary: GenerationSummary) {
         generation = start.generation
@@ -17,6 +24,7 @@ struct GenerationDetail: Encodable, Sendable {
         session = request.session
         fastUpdates = summary.fastUpdates
         job = start.job.map(WireJob.init)
+        recall = start.recalled?.map { Recalled(document: $0.id, score: $0.score) }
     }
 }
 

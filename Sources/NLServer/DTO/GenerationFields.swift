@@ -3,7 +3,8 @@ import HTTPTypes
 /// What completions and chat completions have in common, and the checks on it.
 struct GenerationFields: Decodable, Sendable {
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case model, temperature, seed, stop, n, stream, space, session, learn
+        case model, temperature, seed, stop, n, stream, space, session, learn, recall
+        case recallBudget = "recall_budget"
         case maxTokens = "max_tokens"
         case topP = "top_p"
         case topK = "top_k"
@@ -35,6 +36,8 @@ struct GenerationFields: Decodable, Sendable {
     var space: String?
     var session: String?
     var learn: String?
+    var recall: String?
+    var recallBudget: Int?
 
     init(from decoder: any Decoder) throws {
         let c = try decoder.container(keyedBy: CodingKeys.self)
@@ -56,6 +59,8 @@ struct GenerationFields: Decodable, Sendable {
         space = try c.decodeIfPresent(String.self, forKey: .space)
         session = try c.decodeIfPresent(String.self, forKey: .session)
         learn = try c.decodeIfPresent(String.self, forKey: .learn)
+        recall = try c.decodeIfPresent(String.self, forKey: .recall)
+        recallBudget = try c.integer(.recallBudget)
     }
 
     struct StreamOptions: Decodable, Sendable {
@@ -82,7 +87,7 @@ struct GenerationFields: Decodable, Sendable {
                 seed: seed.map { UInt64(bitPattern: Int64($0)) }),
             maxTokens: maxTokens ?? min(defaultMaxTokens, limits.maxTokens), stop: stop,
             ignoresEndOfText: ignoresEndOfText ?? false, space: space ?? Space.default, session: session,
-            learn: try learnMode(), requestID: requestID)
+            learn: try learnMode(), requestID: requestID, recall: try recallMode(limits), recallBudget: recallBudget)
     }
 
     private func check(maxTokensField: String, limits: RequestLimits) throws {
@@ -120,6 +125,26 @@ struct GenerationFields: Decodable, Sendable {
         if let logitBias, !logitBias.isEmpty { throw refuse("logit_bias", "only an empty object is accepted") }
     }
 
+    private func recallMode(_ limits: RequestLimits) throws -> RecallMode {
+        guard let mode = RecallMode(rawValue: recall ?? RecallMode.weights.rawValue) else {
+            throw APIError(
+                status: .badRequest, code: "invalid_value", message: "'recall' is '\(recall ?? "")'.",
+                parameter: "recall",
+                accepted: RecallMode.allCases.map(\.rawValue))
+        }
+        if mode != .weights, session != nil {
+            throw APIError.invalid(
+                "recall",
+                "'recall': \"\(mode.rawValue)\" does not go with a 'session', which would keep the passages; leave one out."
+            )
+        }
+        if mode == .weights, recallBudget != nil {
+            throw APIError.invalid("recall_budget", "'recall_budget' is only for 'recall': \"journal\" or \"both\".")
+        }
+        try Check.range(recallBudget, "recall_budget", 1...limits.maxTokens)
+        return mode
+    }
+
     private func learnMode() throws -> LearnMode {
         guard let learn else { return session == nil ? .none : .session }
         guard let mode = LearnMode(rawValue: learn) else {
@@ -140,4 +165,5 @@ struct RequestLimits: Sendable {
     var maxBodyBytes: Int
     var maxDocumentBytes: Int
     var maxTokens: Int
+    var maxImportBytes = 256 << 20
 }

@@ -12,6 +12,11 @@ struct WireForgetReceipt: Encodable, Sendable {
         }
     }
 
+    struct ForkJob: Encodable, Sendable {
+        var space: String
+        @Nullable var jobId: String?
+    }
+
     var document: String
     var space: String
     var state: String
@@ -23,6 +28,7 @@ struct WireForgetReceipt: Encodable, Sendable {
     @Nullable var rebuiltFrom: Int?
     var eventsReplayed: Int
     @Nullable var generation: Int?
+    var forkJobs: [ForkJob]
     var removed: Holders
     var kept: Holders
 
@@ -38,6 +44,7 @@ struct WireForgetReceipt: Encodable, Sendable {
         rebuiltFrom = receipt.rebuiltFrom
         eventsReplayed = receipt.eventsReplayed
         generation = receipt.generation
+        forkJobs = receipt.forkJobs.map { ForkJob(space: $0.space, jobId: $0.jobID) }
         removed = Holders(receipt.removed)
         kept = Holders(receipt.kept)
     }

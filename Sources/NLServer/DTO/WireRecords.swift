@@ -57,6 +57,7 @@ struct WireJob: Encodable, Sendable {
     @Nullable var error: Failure?
     var documentId: String?
     var consolidationId: String?
+    var snapshotId: String?
     var pass: Int?
     var tokens: Int?
     /// Nats per token.
@@ -79,6 +80,7 @@ struct WireJob: Encodable, Sendable {
         error = record.failure.map { Failure(code: $0.code, message: $0.message) }
         documentId = record.documentID
         consolidationId = record.consolidationID
+        snapshotId = record.snapshotID
         pass = record.learning?.pass
         tokens = record.learning?.tokens
         loss = record.learning?.loss

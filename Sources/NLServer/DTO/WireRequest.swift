@@ -28,17 +28,25 @@ enum WireDecoder {
     private struct Strict<Body: WireRequest>: Decodable {
         var body: Body
         init(from decoder: any Decoder) throws {
-            let known = Set(Body.acceptedFields + Body.ignoredFields)
-            let unknown = try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue).filter {
-                !known.contains($0)
-            }
-            if let first = unknown.sorted().first {
-                throw APIError(
-                    status: .badRequest, code: "unknown_field", message: "Unknown field '\(first)'.", parameter: first,
-                    accepted: Body.acceptedFields.sorted())
-            }
+            try refuseUnknownFields(in: decoder, accepted: Body.acceptedFields, ignored: Body.ignoredFields)
             body = try Body(from: decoder)
         }
+    }
+
+    /// - Parameter field: the field whose object this is; nil for the body.
+    /// - Throws: ``APIError`` 400 for a field that is neither accepted nor ignored.
+    static func refuseUnknownFields(
+        in decoder: any Decoder, accepted: [String], ignored: [String] = [], under field: String? = nil
+    ) throws {
+        let known = Set(accepted + ignored)
+        let unknown = try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue).filter {
+            !known.contains($0)
+        }
+        guard let first = unknown.min() else { return }
+        let name = field.map { "\($0).\(first)" } ?? first
+        throw APIError(
+            status: .badRequest, code: "unknown_field", message: "Unknown field '\(name)'.", parameter: name,
+            accepted: accepted.sorted())
     }
 
     /// Decodes one JSON text.

@@ -12,6 +12,12 @@ struct EngineConfiguration: Sendable, Equatable {
     var maxLearningQueue = 10_000
     /// Sessions stored.
     var maxSessions = 1_000
+    /// Spaces, `default` included; the levels of each are held in memory.
+    var maxSpaces = 32
+    /// Make a snapshot of each space this long after the last, if it has learned since; zero: never.
+    var snapshotEvery: Duration = .zero
+    /// Automatic snapshots kept of each space.
+    var snapshotKeep = 7
     /// Generations decoded as one batch.
     var maxConcurrent = 8
     /// Compute threads shared by decoding and learning; 0: one per core.
@@ -33,6 +39,10 @@ struct EngineConfiguration: Sendable, Equatable {
     var rehearsalShare = 0.5
     /// Tokens a minute that an idle learner reads to measure what is still known of each document; 0: none.
     var remeasureTokens = 0
+    /// Shorten what a document changed as far as it stays known, before it is published.
+    var settles = true
+    /// Most tokens of recalled passages read before a prompt, where the request does not say.
+    var recallBudgetTokens = 512
     /// Longest document in UTF-8 bytes.
     var maxDocumentBytes = 1 << 20
 }

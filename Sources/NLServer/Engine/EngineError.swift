@@ -4,7 +4,7 @@
 enum EngineError: Error, Sendable, Equatable {
     /// What a request can name and the engine may not have.
     enum Resource: String, Sendable, CaseIterable {
-        case model, space, session, document, job, level, consolidation
+        case model, space, session, document, job, level, consolidation, snapshot
     }
 
     /// What kind of storage trouble; the process goes on in every case.
@@ -25,6 +25,8 @@ enum EngineError: Error, Sendable, Equatable {
     case conflict(code: String, message: String)
     /// 409: another request holds this session.
     case sessionInUse(id: String)
+    /// 403: the space may not hold or learn more; the message says which quota, what is used, and what to do.
+    case quotaExceeded(message: String)
     /// 403: the daemon runs with `--read-only`. `action` completes "cannot …", as in "create a session".
     case readOnly(action: String)
     /// 400: `parameter` is the wire name of the offending field.
@@ -48,6 +50,14 @@ enum EngineError: Error, Sendable, Equatable {
 }
 
 extension EngineError {
+    /// 409: the levels still hold a document that was deleted, so nothing may take them over until they are rebuilt.
+    static func forgettingPends(space: String, job: String, action: String) -> EngineError {
+        .conflict(
+            code: "forgetting_pending",
+            message: "Space '\(space)' is being rebuilt without a document that was deleted (job '\(job)'). "
+                + "Wait until that job has ended to \(action).")
+    }
+
     /// 409: the document's text went when its deletion was acknowledged; only the rebuild is left, and without that
     /// the levels would hold what nobody can see any more.
     static func forgettingIsFinal(_ job: String) -> EngineError {

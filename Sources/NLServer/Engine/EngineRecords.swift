@@ -39,7 +39,8 @@ struct DocumentAcceptance: Sendable {
 }
 
 struct DocumentRecord: Sendable {
-    enum Status: String, Sendable, CaseIterable { case queued, learning, learned, failed, cancelled }
+    /// `unlearned`: a restore went back to before it was learned.
+    enum Status: String, Sendable, CaseIterable { case queued, learning, learned, failed, cancelled, unlearned }
 
     var id: String
     var space: String
@@ -67,10 +68,11 @@ struct DocumentRecord: Sendable {
 }
 
 struct JobRecord: Sendable {
-    enum Kind: String, Sendable, CaseIterable { case learn, consolidate, forget }
-    /// `learned` ends a learn job, `adopted` and `rejected` end a consolidation, `forgotten` a rebuild.
+    enum Kind: String, Sendable, CaseIterable { case learn, consolidate, forget, restore }
+    /// `learned` ends a learn job, `adopted` and `rejected` end a consolidation, `forgotten` a rebuild, `restored` a
+    /// restore.
     enum Status: String, Sendable, CaseIterable {
-        case queued, running, learned, adopted, rejected, forgotten, failed, cancelled
+        case queued, running, learned, adopted, rejected, forgotten, restored, failed, cancelled
         var isFinal: Bool { self != .queued && self != .running }
     }
 
@@ -80,6 +82,7 @@ struct JobRecord: Sendable {
     var space: String
     var documentID: String?
     var consolidationID: String?
+    var snapshotID: String?
     /// 0…1, never falls while the job runs.
     var progress: Double
     var created: Date
@@ -128,6 +131,8 @@ enum LearningEvent: Sendable {
     case forgotten(JobRecord)
     /// Final, of a consolidation, whatever the verdict.
     case consolidated(JobRecord, ConsolidationRecord)
+    /// Final.
+    case restored(JobRecord)
     /// Final.
     case failed(JobRecord)
     /// Final.

@@ -43,6 +43,11 @@ struct GenerationRequest: Sendable {
     var learn: LearnMode
     /// For logs only.
     var requestID: String
+    /// Where the answer's knowledge comes from. Other than `.weights` only without a session, whose reading would
+    /// keep the passages.
+    var recall = RecallMode.weights
+    /// Most tokens of passages read before the input; `nil`: the daemon's default.
+    var recallBudget: Int?
 }
 
 /// What a request is allowed to change. Defaults are resolved before this: `.session` where a session is named,
@@ -102,6 +107,8 @@ struct GenerationStart: Sendable {
     var promptTokens: [TokenPiece] = []
     /// With `learn: space`: the job that learns the input.
     var job: JobRecord?
+    /// With recall: documents whose passages were read before the input, nearest first; else `nil`.
+    var recalled: [RecalledDocument]?
 }
 
 /// One token, read or written.
@@ -221,6 +228,7 @@ struct EngineStatistics: Sendable {
     var sessionsStored = 0
     var sessionsInUse = 0
     var documentsStored = 0
+    var spacesStored = 0
     var promptTokensTotal = 0
     var completionTokensTotal = 0
     var learnedTokensTotal = 0

@@ -22,6 +22,12 @@ struct ForgetReceipt: Sendable, Equatable, Codable {
         var sessions: [String] = []
     }
 
+    /// The rebuild of a fork, which has a receipt of its own.
+    struct ForkJob: Sendable, Equatable, Codable {
+        var space: String
+        var jobID: String?
+    }
+
     var document: String
     var space: String
     var state: State
@@ -40,9 +46,11 @@ struct ForgetReceipt: Sendable, Equatable, Codable {
     var eventsReplayed = 0
     /// The first generation without the document.
     var generation: Int?
+    /// The rebuilds of forks that held it.
+    var forkJobs: [ForkJob] = []
     /// What held it and went too, or will when the rebuild ends.
     var removed = Holders()
-    /// What still holds it, because the caller keeps it.
+    /// What still holds it because the caller keeps it, and snapshots from files, of which nobody knows.
     var kept = Holders()
 }
 

@@ -14,8 +14,9 @@
 /// session or generation survives `kill -9`.
 ///
 /// **Read-only mode.** With ``EngineConfiguration/isReadOnly`` every method that would write throws
-/// ``EngineError/readOnly(action:)``: ``acceptDocument(_:)``, ``forgetDocument(_:space:keeping:)``, ``consolidate(space:)``, ``cancelJob(_:)``,
-/// ``createSession(_:)``, ``forkSession(_:as:)``, ``deleteSession(_:)``, and ``generate(_:)`` when the request names
+/// ``EngineError/readOnly(action:)``: ``acceptDocument(_:)``, ``forgetDocument(_:space:keeping:)``,
+/// ``consolidate(space:)``, ``cancelJob(_:)``, ``createSession(_:)``, ``forkSession(_:as:)``, ``deleteSession(_:)``,
+/// everything that changes spaces and snapshots, and ``generate(_:)`` when the request names
 /// a session (reading appends to it) or asks to learn into the space.
 protocol ModelEngine: Sendable {
     // MARK: - Life
@@ -81,14 +82,14 @@ protocol ModelEngine: Sendable {
     /// `isNew == false`.
     ///
     /// - Throws: `.conflict` (id or idempotency key already used for another text), `.notFound` (space),
-    ///   `.readOnly`, `.overloaded` when the learning queue is full, `.storage`.
+    ///   `.quotaExceeded`, `.readOnly`, `.overloaded` when the learning queue is full, `.storage`.
     func acceptDocument(_ submission: DocumentSubmission) async throws -> DocumentAcceptance
 
     /// Documents of a space, oldest first.
     func documents(space: String, page: PageRequest) async throws -> Page<DocumentRecord>
 
-    /// One document. - Throws: `.notFound(.document, …)`.
-    func document(_ id: String) async throws -> DocumentRecord
+    /// One document of a space. - Throws: `.notFound` (document, space).
+    func document(_ id: String, space: String) async throws -> DocumentRecord
 
     /// Deletes a document, and has the space rebuilt without it (design §3, "Forgetting on request").
     ///
@@ -172,4 +173,66 @@ protocol ModelEngine: Sendable {
 
     /// Removes a session and its state. - Throws: `.notFound`, `.sessionInUse`, `.readOnly`.
     func deleteSession(_ id: String) async throws
+
+    // MARK: - Spaces
+
+    /// Makes a space that has learned nothing.
+    ///
+    /// - Throws: `.conflict` if the id is taken or there are `--max-spaces` already, `.readOnly`.
+    func createSpace(_ creation: SpaceCreation) async throws -> SpaceRecord
+
+    /// All spaces, by id.
+    func spaces(page: PageRequest) async throws -> Page<SpaceRecord>
+
+    /// One space with what it uses. - Throws: `.notFound(.space, …)`.
+    func space(_ id: String) async throws -> SpaceRecord
+
+    /// Changes a space's name or quotas. - Throws: `.notFound(.space, …)`, `.readOnly`.
+    func updateSpace(_ id: String, _ change: SpaceChange) async throws -> SpaceRecord
+
+    /// A second space that goes on from the newest generation of the first, with its journal and log. Sessions,
+    /// snapshots, and documents that wait are not taken over.
+    ///
+    /// - Throws: `.notFound`, `.conflict` as for ``createSpace(_:)``, `.readOnly`.
+    func forkSpace(_ id: String, as creation: SpaceCreation) async throws -> SpaceRecord
+
+    /// Removes a space with everything in it. Its jobs are cancelled first.
+    ///
+    /// - Throws: `.notFound`, `.conflict` for the space `default` or while a job does not end, `.sessionInUse` if a
+    ///   session of it is being read, `.readOnly`.
+    func deleteSpace(_ id: String) async throws
+
+    // MARK: - Snapshots
+
+    /// Names the newest generation of a space and keeps it.
+    ///
+    /// - Throws: `.notFound(.space, …)`, `.conflict` if the name is taken or nothing has been learned, `.readOnly`.
+    func createSnapshot(_ creation: SnapshotCreation) async throws -> SnapshotRecord
+
+    /// Snapshots of a space, newest first.
+    func snapshots(space: String, page: PageRequest) async throws -> Page<SnapshotRecord>
+
+    /// One snapshot. - Throws: `.notFound(.snapshot, …)`.
+    func snapshot(_ id: String, space: String) async throws -> SnapshotRecord
+
+    /// Removes a snapshot; what others share with it stays. - Throws: `.notFound`, `.readOnly`.
+    func deleteSnapshot(_ id: String, space: String) async throws
+
+    /// Queues a job that brings the space's levels back to the snapshot, as a new generation. Documents learned after
+    /// it become `unlearned`.
+    ///
+    /// - Throws: `.notFound`, `.readOnly`, `.overloaded`.
+    func restoreSnapshot(_ id: String, space: String) async throws -> JobRecord
+
+    /// The snapshot as a file: every tensor and counter of the space's levels, exactly. - Throws: `.notFound`.
+    func exportSnapshot(_ id: String, space: String) async throws -> SnapshotExport
+
+    /// Makes a snapshot of such a file.
+    ///
+    /// - Throws: `.invalid` if the file is not one, `.conflict` if it is of another model or the name is taken,
+    ///   `.notFound(.space, …)`, `.readOnly`.
+    func importSnapshot(_ file: SnapshotImport) async throws -> SnapshotRecord
+
+    /// How far a snapshot is from something else. - Throws: `.notFound`.
+    func diffSnapshot(_ id: String, space: String, against: SnapshotReference) async throws -> SnapshotDiff
 }

@@ -73,6 +73,8 @@ extension APIError {
                 status: .conflict, code: "session_in_use",
                 message: "Session '\(id)' is being read by another request. Wait for it to end, or fork the session.",
                 parameter: "session", retryAfterSeconds: 1)
+        case .quotaExceeded(let message):
+            self.init(status: .forbidden, code: "quota_exceeded", message: message, parameter: "space")
         case .readOnly(let action):
             self.init(
                 status: .forbidden, code: "read_only",
@@ -111,12 +113,13 @@ extension APIError {
     private static func whereToLook(_ resource: EngineError.Resource) -> String {
         switch resource {
         case .model: "GET /v1/models lists what is served."
-        case .space: "The space 'default' always exists."
+        case .space: "GET /v1/spaces lists them; POST /v1/spaces makes one."
         case .session: "GET /v1/sessions lists them; POST /v1/sessions makes one."
         case .document: "GET /v1/documents lists them."
         case .job: "GET /v1/jobs lists them."
         case .level: "GET /v1/memory/levels lists them."
         case .consolidation: "GET /v1/memory/consolidations lists them."
+        case .snapshot: "GET /v1/memory/snapshots lists those of a space."
         }
     }
 }

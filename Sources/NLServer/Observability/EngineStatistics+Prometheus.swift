@@ -27,6 +27,7 @@ extension EngineStatistics {
             [("queued", learningJobsQueued), ("running", learningJobsRunning)])
         single("nlserver_sessions", .gauge, "Sessions stored.", sessionsStored)
         single("nlserver_sessions_in_use", .gauge, "Sessions being read by a request.", sessionsInUse)
+        single("nlserver_spaces", .gauge, "Spaces, 'default' included.", spacesStored)
         single("nlserver_documents", .gauge, "Documents in the journal.", documentsStored)
         split(
             "nlserver_tokens_total", .counter, "Tokens processed, by what for.", by: "kind",

@@ -21,7 +21,7 @@ servers:
 - url: http://127.0.0.1:8080
 tags:
 - name: OpenAI
-  description: Compatible with OpenAI's API, with `session`, `space` and `learn`.
+  description: Compatible with OpenAI's API, with `session`, `space`, `learn` and `recall`.
 - name: Documents
   description: What the model is given to learn.
 - name: Jobs
@@ -30,6 +30,8 @@ tags:
   description: The levels, from fastest to slowest.
 - name: Sessions
   description: Streams read piece by piece, with a fast state of their own.
+- name: Spaces
+  description: Memories apart from each other, one for each tenant, user or project.
 - name: Operations
   description: Probes, metrics, the contract.
 security: []
@@ -340,6 +342,7 @@ paths:
       summary: 'One document: losses, generations touched'
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
       responses:
         '200':
           description: The document.
@@ -364,6 +367,8 @@ paths:
                   learned: null
                   now: null
                 generations: []
+        '400':
+          $ref: '#/components/responses/BadRequest'
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -382,7 +387,9 @@ paths:
       description: |-
         When the answer comes, the document's text, title and metadata are gone from the database file and its log, and with them everything derived from it. What the levels have learned of it goes next, in a job: the space goes back to the newest generation from before the document was learned (the model file, if that was pruned) and does the rest of its log again without it, each event with the settings of its time and the seed it would have had. The result is what the space would be if the document had never been there, to the last bit; `exact` says so, and `reason` why not, if `anchors.txt` has changed since or an older text is damaged.
 
-        Until the rebuilt generation is published, in one step, requests go on reading the one from before, and `state` says `rebuilding`. Publishing it deletes every generation that held something of the document, and whatever else did: named snapshots, the document in spaces forked from this one, sessions that read such a generation (a request that is reading into one at that moment ends with 409 `generation_forgotten`). `keep` leaves those that it names; the receipt lists them under `kept`, and `exact` is then said of the space alone. What callers themselves wrote into sessions is theirs to delete.
+        Until the rebuilt generation is published, in one step, requests go on reading the one from before, and `state` says `rebuilding`. Publishing it deletes every generation that held something of the document, and sessions that read such a generation (a request that is reading into one at that moment ends with 409 `generation_forgotten`). Snapshots that hold the document are deleted with it at once. Spaces forked from this one that have it forget it as well: there too it is gone at once, and each is rebuilt by a job of its own (`fork_jobs`), with a receipt of its own in that space. `keep` leaves what it names; the receipt lists that under `kept`, and `exact` is then said of the space alone. What callers themselves wrote into sessions is theirs to delete.
+
+        A snapshot that came from a file may hold anything: it stays, and the receipt names it under `kept`. So does one that `keep` has left, from the moment the rebuilt generation is published: it is no longer a state of the space's log, and reads as one from a file (`origin` is `file`, `event` null), like every snapshot made after the document was learned. A space that went back to such a snapshot and is rebuilt from there keeps what it held; `exact` is then false, with that reason. Until the rebuild has ended, the space can't be forked, kept in a snapshot or taken back to one (409 `forgetting_pending`).
 
         A document that was never learned is gone at once (200); its waiting job is cancelled. One that is being learned has its job cancelled first. Repeated, the answer is the same receipt; a rebuild that failed is queued again. The job survives restarts, begins again after a crash and ends with the same bits. It can't be cancelled: the text is gone already. The receipt stays: `GET` answers 410 with it, until the id is used again.
       parameters:
@@ -449,6 +456,7 @@ paths:
           - adopted
           - rejected
           - forgotten
+          - restored
           - failed
           - cancelled
       responses:
@@ -476,6 +484,7 @@ paths:
       summary: One job, or its life as events
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/OnlySpace'
       - $ref: '#/components/parameters/AcceptEvents'
       responses:
         '200':
@@ -503,6 +512,8 @@ paths:
                 type: string
                 description: As for documents; a consolidation ends with `adopted` or `rejected` (ConsolidationOutcome),
                   forgetting a document has `progress` of its own (ReplayProgress) and ends with `forgotten` (JobAnswer).
+        '400':
+          $ref: '#/components/responses/BadRequest'
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -523,6 +534,7 @@ paths:
         deleted already.
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/OnlySpace'
       responses:
         '200':
           description: The job as it is now.
@@ -530,6 +542,8 @@ paths:
             application/json:
               schema:
                 $ref: '#/components/schemas/Job'
+        '400':
+          $ref: '#/components/responses/BadRequest'
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -741,6 +755,283 @@ paths:
           $ref: '#/components/responses/InternalError'
         '503':
           $ref: '#/components/responses/Unavailable'
+  /v1/memory/snapshots:
+    get:
+      operationId: listSnapshots
+      tags:
+      - Memory
+      summary: List a space's snapshots, newest first
+      parameters:
+      - $ref: '#/components/parameters/Space'
+      - $ref: '#/components/parameters/Limit'
+      - $ref: '#/components/parameters/After'
+      responses:
+        '200':
+          description: A page.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/SnapshotList'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+    post:
+      operationId: createSnapshot
+      tags:
+      - Memory
+      summary: Name the newest generation of a space and keep it
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              $ref: '#/components/schemas/SnapshotRequest'
+            example:
+              name: before-import
+              note: all of 2025
+      responses:
+        '201':
+          description: Made.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Snapshot'
+          headers:
+            Location:
+              description: Where the new resource is.
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '413':
+          $ref: '#/components/responses/TooLarge'
+        '415':
+          $ref: '#/components/responses/UnsupportedMediaType'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/memory/snapshots/import:
+    post:
+      operationId: importSnapshot
+      tags:
+      - Memory
+      summary: Make a snapshot of an exported file
+      description: 'The file must be of the model that is served. Nothing is known of the documents behind it: once it is restored, those of the space are `unlearned`. At most --max-import-bytes.'
+      parameters:
+      - $ref: '#/components/parameters/Space'
+      - name: name
+        in: query
+        required: true
+        description: What the snapshot is called.
+        schema:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+      - name: note
+        in: query
+        description: At most 4096 bytes.
+        schema:
+          type: string
+      requestBody:
+        required: true
+        content:
+          application/octet-stream:
+            schema:
+              type: string
+              description: A safetensors file.
+      responses:
+        '201':
+          description: Made.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Snapshot'
+          headers:
+            Location:
+              description: Where the new resource is.
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '413':
+          $ref: '#/components/responses/TooLarge'
+        '415':
+          $ref: '#/components/responses/UnsupportedMediaType'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/memory/snapshots/{id}:
+    get:
+      operationId: getSnapshot
+      tags:
+      - Memory
+      summary: One snapshot
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      responses:
+        '200':
+          description: The snapshot.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Snapshot'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+    delete:
+      operationId: deleteSnapshot
+      tags:
+      - Memory
+      summary: Remove a snapshot
+      description: What others share with it stays.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      responses:
+        '204':
+          description: Removed.
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/memory/snapshots/{id}/restore:
+    post:
+      operationId: restoreSnapshot
+      tags:
+      - Memory
+      summary: Bring a space's levels back to a snapshot
+      description: An event of the ordered log, done by a job in its turn; it makes a new generation. Documents learned after the snapshot become `unlearned`, and are learned again when they are sent again.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      responses:
+        '202':
+          description: Queued.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/JobAnswer'
+          headers:
+            Location:
+              description: Where the new resource is.
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '429':
+          $ref: '#/components/responses/TooManyRequests'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/memory/snapshots/{id}/export:
+    get:
+      operationId: exportSnapshot
+      tags:
+      - Memory
+      summary: The snapshot as a safetensors file
+      description: 'Every tensor of the space''s levels, optimizer state included, with counters and the model''s digests as metadata: imported and restored, it scores the same to the last bit and learns on.'
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      responses:
+        '200':
+          description: The file.
+          content:
+            application/octet-stream:
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+  /v1/memory/snapshots/{id}/diff:
+    get:
+      operationId: diffSnapshot
+      tags:
+      - Memory
+      summary: How far a snapshot is from another state
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      - name: against
+        in: query
+        description: "`current`: the newest generation; `base`: the model file's levels; or the id of another snapshot of the space."
+        schema:
+          type: string
+          default: current
+      responses:
+        '200':
+          description: Per level.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/SnapshotDiff'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
   /v1/score:
     post:
       operationId: score
@@ -874,6 +1165,7 @@ paths:
       summary: One session
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/OnlySpace'
       responses:
         '200':
           description: The session.
@@ -881,6 +1173,8 @@ paths:
             application/json:
               schema:
                 $ref: '#/components/schemas/Session'
+        '400':
+          $ref: '#/components/responses/BadRequest'
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -896,9 +1190,12 @@ paths:
       summary: Remove a session and its state
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/OnlySpace'
       responses:
         '204':
           description: Removed.
+        '400':
+          $ref: '#/components/responses/BadRequest'
         '403':
           $ref: '#/components/responses/Forbidden'
         '404':
@@ -919,6 +1216,7 @@ paths:
       summary: A second session with the same state
       parameters:
       - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/OnlySpace'
       requestBody:
         required: false
         content:
@@ -953,6 +1251,209 @@ paths:
           $ref: '#/components/responses/UnsupportedMediaType'
         '429':
           $ref: '#/components/responses/TooManyRequests'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/spaces:
+    get:
+      operationId: listSpaces
+      tags:
+      - Spaces
+      summary: List spaces, by id
+      parameters:
+      - $ref: '#/components/parameters/Limit'
+      - $ref: '#/components/parameters/After'
+      responses:
+        '200':
+          description: A page.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/SpaceList'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+    post:
+      operationId: createSpace
+      tags:
+      - Spaces
+      summary: Make a space that has learned nothing
+      description: Its levels, journal, log, jobs, sessions and snapshots are its own. There may be as many as --max-spaces allows; more is 409.
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              $ref: '#/components/schemas/SpaceRequest'
+            example:
+              id: customer-7
+              quotas:
+                documents: 1000
+      responses:
+        '201':
+          description: Made.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Space'
+          headers:
+            Location:
+              description: Where the new resource is.
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '413':
+          $ref: '#/components/responses/TooLarge'
+        '415':
+          $ref: '#/components/responses/UnsupportedMediaType'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/spaces/{id}:
+    get:
+      operationId: getSpace
+      tags:
+      - Spaces
+      summary: One space, its quotas and what it uses
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      responses:
+        '200':
+          description: The space.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Space'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+    patch:
+      operationId: changeSpace
+      tags:
+      - Spaces
+      summary: Change a name or quotas
+      description: A quota that is left out stays as it is; null takes it away. One below what is used only keeps more from coming.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              $ref: '#/components/schemas/SpaceChangeRequest'
+            example:
+              quotas:
+                documents: null
+      responses:
+        '200':
+          description: The space as it is now.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Space'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '413':
+          $ref: '#/components/responses/TooLarge'
+        '415':
+          $ref: '#/components/responses/UnsupportedMediaType'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+    delete:
+      operationId: deleteSpace
+      tags:
+      - Spaces
+      summary: Remove a space with everything in it
+      description: Its jobs are cancelled first. 409 for the space `default`, while one of its sessions is being read, and while a job has not ended yet.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      responses:
+        '204':
+          description: Removed.
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
+  /v1/spaces/{id}/fork:
+    post:
+      operationId: forkSpace
+      tags:
+      - Spaces
+      summary: A second space that goes on from where this one is
+      description: It has the same generation, its tensors shared until either changes, and the same journal and log. Sessions, snapshots, and documents that wait are not taken over. Quotas are the parent's unless given.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              $ref: '#/components/schemas/SpaceRequest'
+            example:
+              id: customer-7-trial
+      responses:
+        '201':
+          description: Made.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Space'
+          headers:
+            Location:
+              description: Where the new resource is.
+              schema:
+                type: string
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '413':
+          $ref: '#/components/responses/TooLarge'
+        '415':
+          $ref: '#/components/responses/UnsupportedMediaType'
         '500':
           $ref: '#/components/responses/InternalError'
         '503':
@@ -1084,6 +1585,14 @@ components:
         description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
         pattern: ^[A-Za-z0-9._:-]{1,128}$
         default: default
+    OnlySpace:
+      name: space
+      in: query
+      description: Look in this memory only; in another one is 404.
+      schema:
+        type: string
+        description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+        pattern: ^[A-Za-z0-9._:-]{1,128}$
     Limit:
       name: limit
       in: query
@@ -1119,7 +1628,7 @@ components:
       name: Accept
       in: header
       description: '`text/event-stream` follows the learning live: accepted, progress, then learned, adopted, rejected,
-        failed or cancelled (or `error` when the daemon shuts down).'
+        restored, failed or cancelled (or `error` when the daemon shuts down).'
       schema:
         type: string
   schemas:
@@ -1339,6 +1848,27 @@ components:
           - session
           - space
           - null
+        recall:
+          type:
+          - string
+          - 'null'
+          description: 'Where knowledge comes from: the levels (`weights`), passages of the space''s documents read
+            by the untouched base (`journal`), or both. The passages nearest to the prompt by their words (BM25; of
+            a chat, to what the user said last) are read before it, each followed by an empty line, the nearest
+            last. Not with `session`.'
+          enum:
+          - weights
+          - journal
+          - both
+          - null
+          default: weights
+        recall_budget:
+          type:
+          - integer
+          - 'null'
+          description: Most tokens of passages, up to the daemon's limit for a request; only with `recall`. Left
+            out, what `--recall-budget-tokens` says.
+          minimum: 1
       additionalProperties: false
     ChatMessage:
       type: object
@@ -1594,6 +2124,27 @@ components:
           - session
           - space
           - null
+        recall:
+          type:
+          - string
+          - 'null'
+          description: 'Where knowledge comes from: the levels (`weights`), passages of the space''s documents read
+            by the untouched base (`journal`), or both. The passages nearest to the prompt by their words (BM25; of
+            a chat, to what the user said last) are read before it, each followed by an empty line, the nearest
+            last. Not with `session`.'
+          enum:
+          - weights
+          - journal
+          - both
+          - null
+          default: weights
+        recall_budget:
+          type:
+          - integer
+          - 'null'
+          description: Most tokens of passages, up to the daemon's limit for a request; only with `recall`. Left
+            out, what `--recall-budget-tokens` says.
+          minimum: 1
       additionalProperties: false
       description: A field that is null is as if left out.
     Usage:
@@ -1654,6 +2205,25 @@ components:
           minimum: 0
         job:
           $ref: '#/components/schemas/Job'
+        recall:
+          type: array
+          description: With `recall`, the documents whose passages were read before the prompt, nearest first.
+          items:
+            type: object
+            required:
+            - document
+            - score
+            properties:
+              document:
+                type: string
+                description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+                pattern: ^[A-Za-z0-9._:-]{1,128}$
+              score:
+                type: number
+                description: BM25 of its nearest passage, as a share of the nearest of all.
+                minimum: 0
+                maximum: 1
+            additionalProperties: false
       additionalProperties: false
     FinishReason:
       type: string
@@ -2036,6 +2606,8 @@ components:
           - learned
           - failed
           - cancelled
+          - unlearned
+          description: '`unlearned`: a restore went back to before it was learned; sent again, it is learned again.'
         title:
           type:
           - string
@@ -2094,6 +2666,7 @@ components:
           - learn
           - consolidate
           - forget
+          - restore
         status:
           type: string
           enum:
@@ -2103,6 +2676,7 @@ components:
           - adopted
           - rejected
           - forgotten
+          - restored
           - failed
           - cancelled
         space:
@@ -2144,6 +2718,10 @@ components:
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
         consolidation_id:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        snapshot_id:
           type: string
           description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
           pattern: ^[A-Za-z0-9._:-]{1,128}$
@@ -2204,6 +2782,7 @@ components:
       - document
       - events_replayed
       - exact
+      - fork_jobs
       - generation
       - job_id
       - kept
@@ -2263,12 +2842,28 @@ components:
           - 'null'
           minimum: 0
           description: The first without the document.
+        fork_jobs:
+          type: array
+          description: Rebuilds of spaces forked from this one.
+          items:
+            type: object
+            required:
+            - job_id
+            - space
+            properties:
+              space:
+                type: string
+              job_id:
+                type:
+                - string
+                - 'null'
+            additionalProperties: false
         removed:
           $ref: '#/components/schemas/DocumentHolders'
           description: What held it and goes with it; complete when the rebuild has ended.
         kept:
           $ref: '#/components/schemas/DocumentHolders'
-          description: What still holds it, because the caller keeps it.
+          description: What still holds it because the caller keeps it, and snapshots that came from files.
       additionalProperties: false
     Forgetting:
       type: object
@@ -3173,6 +3768,335 @@ components:
           - 'null'
           description: What to send as `after` for the next page.
       additionalProperties: false
+    SpaceQuotas:
+      type: object
+      required: []
+      properties:
+        documents:
+          type:
+          - integer
+          - 'null'
+          description: Documents, whatever became of them.
+          minimum: 0
+        bytes:
+          type:
+          - integer
+          - 'null'
+          description: Bytes of the documents' texts.
+          minimum: 0
+        learning_seconds:
+          type:
+          - number
+          - 'null'
+          description: Seconds the learner works for the space. Asked when documents and consolidations are accepted; consolidations by schedule are counted and not refused.
+          minimum: 0
+      additionalProperties: false
+      description: What a space may use; null is as much as there is. More is 403 `quota_exceeded`.
+    SpaceRequest:
+      type: object
+      required:
+      - id
+      properties:
+        id:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        name:
+          type:
+          - string
+          - 'null'
+          description: At most 256 bytes.
+          minLength: 1
+        quotas:
+          $ref: '#/components/schemas/SpaceQuotas'
+      additionalProperties: false
+    SpaceChangeRequest:
+      type: object
+      required: []
+      properties:
+        name:
+          type:
+          - string
+          - 'null'
+          description: At most 256 bytes.
+          minLength: 1
+        quotas:
+          $ref: '#/components/schemas/SpaceQuotas'
+      additionalProperties: false
+    SpaceOrigin:
+      oneOf:
+      - type: object
+        required:
+        - event
+        - generation
+        - space
+        properties:
+          space:
+            type: string
+          generation:
+            type: integer
+            minimum: 0
+          event:
+            type: integer
+            description: The last event of that space's log that the fork has in common with it.
+            minimum: 0
+        additionalProperties: false
+      - type: 'null'
+    SpaceUsage:
+      type: object
+      required:
+      - bytes
+      - documents
+      - learning_seconds
+      - sessions
+      properties:
+        documents:
+          type: integer
+          minimum: 0
+        bytes:
+          type: integer
+          minimum: 0
+        learning_seconds:
+          type: number
+          minimum: 0
+        sessions:
+          type: integer
+          minimum: 0
+      additionalProperties: false
+    Space:
+      type: object
+      required:
+      - created
+      - generation
+      - id
+      - name
+      - parent
+      - quotas
+      - usage
+      properties:
+        id:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        name:
+          type: string
+        created:
+          type: string
+          format: date-time
+        generation:
+          type: integer
+          minimum: 0
+          description: The newest; 0 before anything was learned.
+        parent:
+          $ref: '#/components/schemas/SpaceOrigin'
+        quotas:
+          $ref: '#/components/schemas/SpaceQuotas'
+        usage:
+          $ref: '#/components/schemas/SpaceUsage'
+      additionalProperties: false
+    SnapshotRequest:
+      type: object
+      required:
+      - name
+      properties:
+        name:
+          type: string
+          description: 'Unique within the space. 1 to 128 characters of A-Z, a-z, 0-9 and . _ - :, not beginning with auto-'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        space:
+          type:
+          - string
+          - 'null'
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        note:
+          type:
+          - string
+          - 'null'
+          description: At most 4096 bytes.
+      additionalProperties: false
+    Snapshot:
+      type: object
+      required:
+      - bytes
+      - created
+      - event
+      - generation
+      - id
+      - name
+      - note
+      - origin
+      - space
+      properties:
+        id:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        space:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        name:
+          type: string
+        note:
+          type:
+          - string
+          - 'null'
+        created:
+          type: string
+          format: date-time
+        origin:
+          type: string
+          description: 'Who made it: a request, --snapshot-every, or an imported file.'
+          enum:
+          - request
+          - policy
+          - file
+        generation:
+          type: integer
+          minimum: 0
+        event:
+          type:
+          - integer
+          - 'null'
+          description: The last event of the log it contains; null where it came from a file.
+          minimum: 0
+        bytes:
+          type: integer
+          minimum: 0
+          description: Of its tensors, shared with whatever else has them.
+      additionalProperties: false
+    SnapshotCounts:
+      type: object
+      required:
+      - delta_norm
+      - tokens_read
+      - updates
+      properties:
+        updates:
+          type: integer
+          minimum: 0
+        tokens_read:
+          type: integer
+          minimum: 0
+        delta_norm:
+          type: number
+          minimum: 0
+      additionalProperties: false
+    TensorChange:
+      type: object
+      required:
+      - distance
+      - name
+      - relative
+      properties:
+        name:
+          type: string
+        distance:
+          type: number
+          minimum: 0
+        relative:
+          type: number
+          minimum: 0
+      additionalProperties: false
+    LevelDiff:
+      type: object
+      required:
+      - distance
+      - moved
+      - name
+      - other
+      - relative
+      - snapshot
+      properties:
+        name:
+          type: string
+        distance:
+          type: number
+          minimum: 0
+          description: ‖Δθ_a − Δθ_b‖ over the level's tensors.
+        relative:
+          type: number
+          minimum: 0
+          description: That over the norm of the base's same tensors.
+        snapshot:
+          $ref: '#/components/schemas/SnapshotCounts'
+        other:
+          $ref: '#/components/schemas/SnapshotCounts'
+        moved:
+          type: array
+          maxItems: 10
+          items:
+            $ref: '#/components/schemas/TensorChange'
+          description: 'The tensors that moved most, most first.'
+      additionalProperties: false
+    SnapshotDiff:
+      type: object
+      required:
+      - against
+      - levels
+      - snapshot
+      - space
+      properties:
+        snapshot:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        space:
+          type: string
+          description: '1 to 128 characters of A-Z, a-z, 0-9 and . _ - :'
+          pattern: ^[A-Za-z0-9._:-]{1,128}$
+        against:
+          type: string
+        levels:
+          type: array
+          items:
+            $ref: '#/components/schemas/LevelDiff'
+      additionalProperties: false
+    SpaceList:
+      type: object
+      required:
+      - data
+      - has_more
+      - next
+      - object
+      properties:
+        object:
+          const: list
+        data:
+          type: array
+          items:
+            $ref: '#/components/schemas/Space'
+        has_more:
+          type: boolean
+        next:
+          type:
+          - string
+          - 'null'
+          description: What to send as `after` for the next page.
+      additionalProperties: false
+    SnapshotList:
+      type: object
+      required:
+      - data
+      - has_more
+      - next
+      - object
+      properties:
+        object:
+          const: list
+        data:
+          type: array
+          items:
+            $ref: '#/components/schemas/Snapshot'
+        has_more:
+          type: boolean
+        next:
+          type:
+          - string
+          - 'null'
+          description: What to send as `after` for the next page.
+      additionalProperties: false
   responses:
     Forgotten:
       description: The document was deleted; `receipt` says what has come of it.
@@ -3208,7 +4132,7 @@ components:
               param: temperature
               code: invalid_value
     Forbidden:
-      description: The daemon runs with --read-only, or a page of another origin asked.
+      description: The daemon runs with --read-only, a quota of the space is used up, or a page of another origin asked.
       content:
         application/problem+json:
           schema:
@@ -3222,7 +4146,7 @@ components:
             code: read_only
             request_id: 77df4fa9-2ffe-4626-881e-859be2b80d62
     OpenAIForbidden:
-      description: The daemon runs with --read-only, or a page of another origin asked.
+      description: The daemon runs with --read-only, a quota of the space is used up, or a page of another origin asked.
       content:
         application/json:
           schema:

@@ -36,6 +36,7 @@ extension EngineError {
         case "session": return .notFound(.session, id: row.key)
         case "document": return .notFound(.document, id: id)
         case "job": return .notFound(.job, id: row.key)
+        case "snapshot": return .notFound(.snapshot, id: id)
         default: return .storage(.other, message: error.sentence)
         }
     }
@@ -47,6 +48,8 @@ extension EngineError {
             case "idempotency_key": "idempotency_key_reused"
             case "session": "session_exists"
             case "generation": "generation_forgotten"
+            case "space": "space_exists"
+            case "snapshot": "snapshot_exists"
             case "job": "job_ended"
             default: "conflict"
             }
@@ -89,6 +92,7 @@ extension JobFailure {
         case StoreError.diskFull: self.init(code: "disk_full", message: Self.sentence("\(error)"))
         case StoreError.damaged: self.init(code: "damaged", message: Self.sentence("\(error)"))
         case StoreError.notFound: self.init(code: "not_found", message: Self.sentence("\(error)"))
+        case is UnknownSnapshot: self.init(code: "snapshot_not_found", message: Self.sentence("\(error)"))
         case is StoreError: self.init(code: "storage", message: Self.sentence("\(error)"))
         default: self.init(code: "internal", message: Self.sentence("\(error)"))
         }

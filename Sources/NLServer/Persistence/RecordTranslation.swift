@@ -29,6 +29,8 @@ struct JobDetail: Codable {
     var replayed: Int?
     var events: Int?
     var receipt: ForgetReceipt?
+    /// Of a restore: the snapshot.
+    var snapshot: String?
 }
 
 extension JobDetail.Progress {
@@ -51,7 +53,8 @@ extension JobRecord {
         self.init(
             id: record.id, kind: kind, status: Status(record.status), space: record.space,
             documentID: record.document, consolidationID: kind == .consolidate ? record.id : nil,
-            progress: record.progress, created: record.created, started: record.started, finished: record.finished,
+            snapshotID: detail.snapshot, progress: record.progress, created: record.created, started: record.started,
+            finished: record.finished,
             failure: failure.map { Failure(code: $0.code, message: $0.message) },
             learning: detail.learning.map {
                 LearningProgress(pass: $0.pass, tokens: $0.tokens, loss: $0.loss, progress: $0.progress)
@@ -70,6 +73,7 @@ extension JobRecord.Status {
         case .adopted: self = .adopted
         case .rejected: self = .rejected
         case .forgotten: self = .forgotten
+        case .restored: self = .restored
         case .failed: self = .failed
         case .cancelled: self = .cancelled
         }
@@ -85,6 +89,7 @@ extension JobStatus {
         case .adopted: self = .adopted
         case .rejected: self = .rejected
         case .forgotten: self = .forgotten
+        case .restored: self = .restored
         case .failed: self = .failed
         case .cancelled: self = .cancelled
         }
@@ -101,6 +106,7 @@ extension DocumentRecord {
             case .learned: .learned
             case .failed: .failed
             case .cancelled: .cancelled
+            case .unlearned: .unlearned
             }
         let generations = [record.firstGeneration, record.lastGeneration].compactMap { $0.map(Int.init) }
         self.init(

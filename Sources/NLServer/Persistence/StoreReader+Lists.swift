@@ -76,7 +76,8 @@ extension StoreReader {
         return Page(items: items, hasMore: items.count < older.count)
     }
 
-    private func requireKnown(_ space: String) throws {
+    /// - Throws: ``EngineError/notFound(_:id:)``.
+    func requireKnown(_ space: String) throws {
         guard try self.space(space) != nil else { throw EngineError.notFound(.space, id: space) }
     }
 

@@ -10,7 +10,7 @@ struct ModelOutput {
         metadata: [String: String]
     ) throws {
         var writer = SafetensorsWriter(metadata: metadata)
-        for (name, tensor) in parameters.entries {
+        for (name, tensor) in parameters.entries where !HopeParameters<Void>.isZeroInBase(name) {
             try writer.add(name, shape: tensor.shape.axes, as: .bfloat16, floats: tensor.elements)
         }
         try writer.write(to: url.appending(path: "model.safetensors"))

@@ -13,6 +13,8 @@ public enum DocumentStatus: String, Sendable, Hashable, CaseIterable {
     case failed
     /// Its job was cancelled.
     case cancelled
+    /// It was in the weights, and a restore went back to before that; it can be learned again.
+    case unlearned
 }
 
 /// A document as a client sent it.
@@ -130,7 +132,7 @@ public struct Acceptance: Sendable, Hashable {
     public enum Outcome: String, Sendable {
         /// A new document with a new job.
         case accepted
-        /// It had failed or been cancelled, and has a new job.
+        /// It had failed, been cancelled or been unlearned, and has a new job.
         case requeued
         /// It was there already, with its job.
         case duplicate

@@ -29,6 +29,10 @@ public struct EventRecord: Sendable, Hashable {
     public let seed: UInt64
     /// When it was recorded; plays no part in learning.
     public let created: Date
+    /// Of a restore: the place in the log whose state it went back to; nil where that came from a file.
+    public let target: Int64?
+    /// Of a restore of an imported snapshot: the generation that holds its tensors.
+    public let source: Int64?
 
     /// - Throws: ``StoreError/damaged(_:reason:)``.
     init(row: Row) throws {
@@ -43,6 +47,8 @@ public struct EventRecord: Sendable, Hashable {
         payload = JSONText(unchecked: row["payload"])
         seed = UInt64(bitPattern: row["seed"])
         created = Date(timeIntervalSince1970: row["created"])
+        target = row["target"]
+        source = row["source"]
     }
 }
 
@@ -79,20 +85,24 @@ extension StoreReader {
         }
     }
 
-    /// Documents learned by events before `event`, in the order of the log; nil for all of them.
+    /// Documents learned by events before `event`, in the order of the log; nil for all of them. Events that a
+    /// restore took back do not count.
     ///
     /// A pure function of the log up to that place: what a rehearsal draws from it with the event's seed is the same
     /// at every replay.
     public func journal(space: String, before event: Int64? = nil) throws -> [JournalEntry] {
-        try on(StoreRow("event", space)) { db in
+        let log = try effectiveLog(space: space, through: event.map { $0 - 1 })
+        return try on(StoreRow("event", space)) { db in
             try Row.fetchAll(
                 db,
                 sql: """
+                    WITH effective(first, last) AS (\(log.sql))
                     SELECT min(event.sequence) AS event, document.id AS id, document.token_count AS token_count
-                    FROM event JOIN document ON document.space_id = event.space_id AND document.id = event.document_id
-                    WHERE event.space_id = ? AND event.kind = 'learn' AND event.sequence < ?
+                    FROM effective JOIN event ON event.sequence BETWEEN first AND last
+                        JOIN document ON document.space_id = event.space_id AND document.id = event.document_id
+                    WHERE event.space_id = ? AND event.kind = 'learn'
                     GROUP BY document.id ORDER BY 1
-                    """, arguments: [space, event ?? .max]
+                    """, arguments: [space]
             ).map { JournalEntry(event: $0["event"], document: $0["id"], tokenCount: $0["token_count"]) }
         }
     }
@@ -109,13 +119,16 @@ extension StoreReader {
 extension StoreTransaction {
     /// Appends to a space's log.
     ///
-    /// - Parameter sequence: the place the seed was derived for, from ``StoreReader/nextEventSequence(space:)``.
+    /// - Parameters:
+    ///   - sequence: the place the seed was derived for, from ``StoreReader/nextEventSequence(space:)``.
+    ///   - target: of a restore, the place in the log it goes back to.
+    ///   - source: of a restore from a file, the generation that holds it.
     /// - Throws: ``StoreError/conflict(_:reason:)`` when another event has taken that place;
     ///   ``StoreError/notFound(_:)`` for the space.
     @discardableResult
     public func appendEvent(
         space: String, sequence: Int64, kind: EventKind, document: String? = nil, payload: JSONText = .empty,
-        seed: UInt64
+        seed: UInt64, target: Int64? = nil, source: Int64? = nil
     ) throws -> EventRecord {
         let row = StoreRow("event", "\(space)/\(sequence)")
         let next = try takeNumber("next_event", space: space)
@@ -125,12 +138,12 @@ extension StoreTransaction {
         return try on(row) { db in
             try run(
                 """
-                INSERT INTO event (space_id, sequence, kind, document_id, payload, seed, created)
-                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO event (space_id, sequence, kind, document_id, payload, seed, created, target, source)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
                 [
                     space, sequence, kind.rawValue, document, payload.text, Int64(bitPattern: seed),
-                    now.timeIntervalSince1970,
+                    now.timeIntervalSince1970, target, source,
                 ])
             let stored = try Row.fetchOne(
                 db, sql: "SELECT * FROM event WHERE space_id = ? AND sequence = ?", arguments: [space, sequence])

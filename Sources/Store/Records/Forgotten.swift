@@ -103,9 +103,11 @@ extension StoreReader {
         }
     }
 
-    /// The newest whole generation of the current model that contains no event from `event` on.
-    public func newestGeneration(space: String, before event: Int64) throws -> Generation? {
-        let older = try generations(space: space).filter { ($0.event ?? 0) < event }
+    /// The newest whole generation of the current model whose last event is in force in `log`, and before `event`.
+    public func newestGeneration(space: String, in log: EffectiveLog, before event: Int64) throws -> Generation? {
+        let older = try generations(space: space).filter { record in
+            record.event.map { $0 < event && log.contains($0) } == true
+        }
         return try Recovery.newestWhole(of: older) { try generation(space: space, number: $0.number) }.used
     }
 }

@@ -17,6 +17,8 @@ public struct JobKind: RawRepresentable, Sendable, Hashable {
     public static let forget = JobKind(rawValue: "forget")
     /// Replays the journal on a new model, or after damage.
     public static let relearn = JobKind(rawValue: "relearn")
+    /// Goes back to a snapshot.
+    public static let restore = JobKind(rawValue: "restore")
 }
 
 /// Where a job stands. A job goes from `queued` to `running` to one of the others; `queued` may also be `cancelled`.
@@ -33,6 +35,8 @@ public enum JobStatus: String, Sendable, Hashable, CaseIterable {
     case rejected
     /// Rebuilt its space without a document.
     case forgotten
+    /// Went back to its snapshot.
+    case restored
     /// Ended with an error.
     case failed
     /// Ended by a client.

@@ -14,12 +14,28 @@ public struct SpaceRecord: Sendable, Hashable {
     public let created: Date
     /// The caller's own.
     public let metadata: JSONText
+    /// The space it was forked from; the one that was itself forked from, where that has been deleted.
+    public let parent: String?
+    /// The parent's generation it began with; nil: the model file's levels.
+    public let parentGeneration: Int64?
+    /// The last event of the parent's log that it took over.
+    public let parentEvent: Int64?
+    /// What it may use.
+    public let quotas: SpaceQuotas
+    /// Seconds the learner has worked for it.
+    public let learningSeconds: Double
 
     init(row: Row) {
         id = row["id"]
         name = row["name"]
         created = Date(timeIntervalSince1970: row["created"])
         metadata = JSONText(unchecked: row["metadata"])
+        parent = row["parent"]
+        parentGeneration = row["parent_generation"]
+        parentEvent = row["parent_event"]
+        quotas = SpaceQuotas(
+            documents: row["quota_documents"], bytes: row["quota_bytes"], learningSeconds: row["quota_seconds"])
+        learningSeconds = row["learning_seconds"]
     }
 }
 
@@ -39,50 +55,9 @@ extension StoreReader {
     }
 
     /// - Throws: ``StoreError/notFound(_:)``.
-    func requireSpace(_ id: String) throws {
-        guard try space(id) != nil else { throw StoreError.notFound(StoreRow("space", id)) }
-    }
-}
-
-extension StoreTransaction {
-    /// Makes a space.
-    ///
-    /// - Throws: ``StoreError/conflict(_:reason:)`` when it exists.
     @discardableResult
-    public func createSpace(_ id: String, name: String? = nil, metadata: JSONText = .empty) throws -> SpaceRecord {
-        let row = StoreRow("space", id)
-        try Identifier.check(id, in: "space")
-        try Identifier.checkText(name, named: "name", row: row)
-        guard try space(id) == nil else { throw StoreError.conflict(row, reason: "it already exists") }
-        return try on(row) { _ in
-            try run(
-                "INSERT INTO space (id, name, created, metadata) VALUES (?, ?, ?, ?)",
-                [id, name ?? id, now.timeIntervalSince1970, metadata.text])
-            guard let record = try space(id) else { throw StoreError.notFound(row) }
-            return record
-        }
-    }
-
-    /// Deletes a space with everything in it: documents, log, jobs, sessions, generations, histories.
-    ///
-    /// - Throws: ``StoreError/notFound(_:)``; ``StoreError/conflict(_:reason:)`` for the default space.
-    public func deleteSpace(_ id: String) throws {
-        let row = StoreRow("space", id)
-        guard id != SpaceRecord.defaultID else {
-            throw StoreError.conflict(row, reason: "the default space always exists")
-        }
-        try requireSpace(id)
-        try on(row) { db in
-            let states = try Int64.fetchAll(
-                db,
-                sql: """
-                    SELECT state_id FROM generation_level
-                        WHERE generation_id IN (SELECT id FROM generation WHERE space_id = ?1)
-                    UNION SELECT state_id FROM session WHERE space_id = ?1
-                    UNION SELECT state_id FROM job WHERE space_id = ?1 AND state_id IS NOT NULL
-                    """, arguments: [id])
-            try run("DELETE FROM space WHERE id = ?", [id])
-            try releaseStates(states, owner: row)
-        }
+    func requireSpace(_ id: String) throws -> SpaceRecord {
+        guard let record = try space(id) else { throw StoreError.notFound(StoreRow("space", id)) }
+        return record
     }
 }

@@ -4,7 +4,7 @@ import GRDB
 /// at; a released function is never edited.
 enum Migrations {
     /// In order; the n-th makes version n.
-    static let all: [@Sendable (Database) throws -> Void] = [version1, version3]
+    static let all: [@Sendable (Database) throws -> Void] = [version1, version2, version3, version4]
 
     static var latestVersion: Int { all.count }
 
@@ -32,8 +32,38 @@ enum Migrations {
         try db.execute(sql: modelsAndSpaces + states + journal + histories)
     }
 
+    /// Forks and quotas of spaces, restores in the log, snapshots.
+    @Sendable private static func version2(_ db: Database) throws {
+        try db.execute(sql: spacesAndSnapshots)
+    }
+
+    /// Passages of the journal's texts and an index over their words.
+    ///
+    /// The index is a virtual table, which no trigger may touch where the schema is not trusted
+    /// (``Connection``). So what is deleted, by whatever cascade, is noted in a plain table, and every transaction takes
+    /// it out of the index before it commits (`settlePassages`). Texts that were there before are indexed at opening.
+    @Sendable private static func version3(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- Never reused ids: one that was deleted may still be in the index until the transaction's end.
+                CREATE TABLE passage (
+                    id INTEGER PRIMARY KEY AUTOINCREMENT,
+                    sequence INTEGER NOT NULL REFERENCES document(sequence) ON DELETE CASCADE,
+                    text TEXT NOT NULL);
+                CREATE INDEX passage_by_document ON passage(sequence);
+
+                CREATE TABLE passage_deleted (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+                CREATE TRIGGER passage_delete AFTER DELETE ON passage BEGIN
+                    INSERT INTO passage_deleted (id, text) VALUES (old.id, old.text);
+                END;
+
+                CREATE VIRTUAL TABLE passage_index USING fts5(
+                    text, content = 'passage', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2');
+                """)
+    }
+
     /// When and by which generation documents were measured, and what was forgotten.
-    @Sendable static func version3(_ db: Database) throws {
+    @Sendable static func version4(_ db: Database) throws {
         try db.execute(sql: retentionAndForgetting)
     }
 
@@ -158,6 +188,35 @@ enum Migrations {
             verdict TEXT NOT NULL, reason TEXT NOT NULL, tokens INTEGER NOT NULL, generation INTEGER,
             losses TEXT NOT NULL);
         CREATE INDEX consolidation_by_space ON consolidation(space_id, sequence);
+        """
+
+    private static let spacesAndSnapshots = """
+        -- The space it was forked from, and how much of that one's log it took over.
+        ALTER TABLE space ADD COLUMN parent TEXT;
+        ALTER TABLE space ADD COLUMN parent_generation INTEGER;
+        ALTER TABLE space ADD COLUMN parent_event INTEGER;
+        CREATE INDEX space_by_parent ON space(parent);
+
+        -- Quotas; null is none. `learning_seconds` is what was used.
+        ALTER TABLE space ADD COLUMN quota_documents INTEGER;
+        ALTER TABLE space ADD COLUMN quota_bytes INTEGER;
+        ALTER TABLE space ADD COLUMN quota_seconds REAL;
+        ALTER TABLE space ADD COLUMN learning_seconds REAL NOT NULL DEFAULT 0;
+
+        -- Of a restore: the place in the log it went back to, or the imported generation it took over.
+        ALTER TABLE event ADD COLUMN target INTEGER;
+        ALTER TABLE event ADD COLUMN source INTEGER;
+
+        -- Came from a file: no generation of the space's own, and never its newest.
+        ALTER TABLE generation ADD COLUMN imported INTEGER NOT NULL DEFAULT 0;
+
+        CREATE TABLE snapshot (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL,
+            space_id TEXT NOT NULL REFERENCES space(id) ON DELETE CASCADE,
+            name TEXT NOT NULL, note TEXT, created REAL NOT NULL, automatic INTEGER NOT NULL DEFAULT 0,
+            generation_id INTEGER NOT NULL REFERENCES generation(id) ON DELETE CASCADE,
+            UNIQUE (space_id, id), UNIQUE (space_id, name));
+        CREATE INDEX snapshot_by_generation ON snapshot(generation_id);
         """
 
     private static let retentionAndForgetting = """

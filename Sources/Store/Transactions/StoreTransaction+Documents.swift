@@ -63,7 +63,7 @@ extension StoreTransaction {
     /// Accepts a document and queues its job: when the transaction has committed, no crash loses it.
     ///
     /// The same text again is not a second document: with the same id, or without one, the answer is what is there
-    /// (``Acceptance/Outcome/duplicate``); a failed or cancelled one gets a new job.
+    /// (``Acceptance/Outcome/duplicate``); a failed, cancelled or unlearned one gets a new job.
     ///
     /// - Throws: ``StoreError/conflict(_:reason:)`` for the same id with other text, or the same idempotency key
     ///   with another request; ``StoreError/notFound(_:)`` for the space; ``StoreError/invalid(_:reason:)``.
@@ -131,7 +131,9 @@ extension StoreTransaction {
                     draft.space, id, sha256.data, draft.title, draft.metadata.text, text.count, draft.tokenCount,
                     DocumentStatus.queued.rawValue, now.timeIntervalSince1970,
                 ])
-            try run("INSERT INTO document_text (sequence, text) VALUES (?, ?)", [db.lastInsertedRowID, text])
+            let sequence = db.lastInsertedRowID
+            try run("INSERT INTO document_text (sequence, text) VALUES (?, ?)", [sequence, text])
+            try index(draft.text, of: sequence)
         }
         let job = try createJob(kind: .learn, space: draft.space, document: id)
         guard let document = try document(space: draft.space, id: id) else { throw StoreError.notFound(row) }
@@ -150,7 +152,7 @@ extension StoreTransaction {
 
     private func repeated(_ known: DocumentRecord) throws -> Acceptance {
         switch known.status {
-        case .failed, .cancelled:
+        case .failed, .cancelled, .unlearned:
             let document = try updateDocument(space: known.space, id: known.id, status: .queued)
             let job = try createJob(kind: .learn, space: known.space, document: known.id)
             return Acceptance(document: document, job: job, outcome: .requeued)

@@ -26,6 +26,15 @@ extension StoreTransaction {
             let generation = try Int64.fetchOne(
                 db, sql: "SELECT min(number) FROM generation WHERE space_id = ? AND event >= ?",
                 arguments: [space, first])
+            let count = try Int.fetchOne(
+                db, sql: "SELECT count(*) FROM event WHERE space_id = ? AND document_id = ? AND kind = 'learn'",
+                arguments: [space, id])
+            // A document that was learned again after a restore no longer says which generation held it first; none
+            // did before its first event.
+            let safe = try Int64.fetchOne(
+                db, sql: "SELECT coalesce(max(number), 0) + 1 FROM generation WHERE space_id = ? AND event < ?",
+                arguments: [space, first])
+            let firstGeneration = count == 1 ? document.firstGeneration ?? generation : safe
             let states = try Int64.fetchAll(
                 db, sql: "SELECT state_id FROM job WHERE space_id = ? AND document_id = ? AND state_id IS NOT NULL",
                 arguments: [space, id])
@@ -46,7 +55,7 @@ extension StoreTransaction {
             try releaseStates(states, owner: row)
             return RemovedDocument(
                 document: document, firstEvent: first,
-                firstGeneration: first == nil ? nil : document.firstGeneration ?? generation)
+                firstGeneration: first == nil ? nil : firstGeneration)
         }
     }
 
@@ -116,22 +125,25 @@ extension StoreTransaction {
 
     /// Deletes the generations of any model that contain events from `event` on, with their history.
     ///
-    /// - Parameters:
-    ///   - kept: the rebuilt one.
-    ///   - includingPinned: whether pinned ones go too.
+    /// Those of the current model that a snapshot names stay, but leave the log: its events have other seeds now, or
+    /// are missing, so nobody could make them again from it. From then on they are as if they came from a file.
+    ///
+    /// - Parameter kept: the rebuilt one.
     /// - Returns: the numbers deleted.
     @discardableResult
-    public func deleteGenerations(
-        space: String, since event: Int64, except kept: Int64, includingPinned: Bool
-    ) throws -> [Int64] {
+    public func deleteGenerations(space: String, since event: Int64, except kept: Int64) throws -> [Int64] {
+        for record in try generations(space: space)
+        where record.isPinned && record.number != kept && (record.event ?? 0) >= event {
+            try detach(record)
+        }
         let owner = StoreRow("generation", space)
         return try on(owner) { db in
             let doomed = try Row.fetchAll(
                 db,
                 sql: """
                     SELECT id, number FROM generation WHERE space_id = ? AND event >= ? AND number <> ?
-                        AND (? OR NOT pinned) ORDER BY number
-                    """, arguments: [space, event, kept, includingPinned])
+                    ORDER BY number
+                    """, arguments: [space, event, kept])
             var states: [Int64] = []
             for row in doomed {
                 states += try Int64.fetchAll(
@@ -147,6 +159,20 @@ extension StoreTransaction {
             }
             try releaseStates(states, owner: owner)
             return numbers
+        }
+    }
+
+    private func detach(_ record: GenerationRecord) throws {
+        let row = Self.row(record)
+        let checksum = GenerationRecord.checksum(
+            space: record.space, number: record.number, parent: record.parent, event: nil, metadata: record.metadata,
+            levels: try levels(ofGeneration: record.id, owner: row).map {
+                ($0.name, try stateDigest($0.stateID, owner: row))
+            })
+        try on(row) { _ in
+            try run(
+                "UPDATE generation SET event = NULL, imported = 1, checksum = ? WHERE id = ?",
+                [checksum.data, record.id])
         }
     }
 

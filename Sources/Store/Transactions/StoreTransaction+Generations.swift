@@ -7,13 +7,14 @@ extension StoreReader {
         try generations(space: space).first { $0.damage == nil }
     }
 
-    /// All generations of the current model in a space, newest first, damaged ones included.
+    /// All generations of the current model in a space, newest first, damaged ones included, imported ones not.
     public func generations(space: String) throws -> [GenerationRecord] {
         try on(StoreRow("generation", space)) { db in
             try Row.fetchAll(
                 db,
                 sql: GenerationRecord.columns + """
-                     WHERE space_id = ? AND fingerprint_id = (SELECT max(id) FROM fingerprint) ORDER BY number DESC
+                     WHERE space_id = ? AND fingerprint_id = (SELECT max(id) FROM fingerprint) AND imported = 0
+                     ORDER BY number DESC
                     """, arguments: [space]
             ).map(GenerationRecord.init)
         }
@@ -53,7 +54,7 @@ extension StoreReader {
         StoreRow("generation", "\(record.space)/\(record.number)")
     }
 
-    fileprivate func generationRecord(space: String, number: Int64) throws -> GenerationRecord {
+    func generationRecord(space: String, number: Int64) throws -> GenerationRecord {
         let row = StoreRow("generation", "\(space)/\(number)")
         let found = try on(row) { db in
             try Row.fetchOne(
@@ -63,7 +64,7 @@ extension StoreReader {
         return GenerationRecord(row: found)
     }
 
-    fileprivate func levels(ofGeneration id: Int64, owner: StoreRow) throws -> [(name: String, stateID: Int64)] {
+    func levels(ofGeneration id: Int64, owner: StoreRow) throws -> [(name: String, stateID: Int64)] {
         try on(owner) { db in
             try Row.fetchAll(
                 db, sql: "SELECT level, state_id FROM generation_level WHERE generation_id = ? ORDER BY position",
@@ -150,12 +151,18 @@ extension StoreTransaction {
         precondition(keep >= 1, "pruning keeps at least one generation, got \(keep)")
         let doomed = Recovery.prunable(try generations(space: space), keep: keep)
         var states: [Int64] = []
-        for record in doomed {
-            states += try levels(ofGeneration: record.id, owner: Self.row(record)).map(\.stateID)
-            try on(Self.row(record)) { _ in try run("DELETE FROM generation WHERE id = ?", [record.id]) }
-        }
+        for record in doomed { states += try deleteGeneration(record) }
         try releaseStates(states, owner: StoreRow("generation", space))
         return doomed.map(\.number)
+    }
+
+    /// Deletes a generation's rows.
+    ///
+    /// - Returns: the states it had, for the caller to release.
+    func deleteGeneration(_ record: GenerationRecord) throws -> [Int64] {
+        let states = try levels(ofGeneration: record.id, owner: Self.row(record)).map(\.stateID)
+        try on(Self.row(record)) { _ in try run("DELETE FROM generation WHERE id = ?", [record.id]) }
+        return states
     }
 
     /// Keeps pruning away from a generation, or lets it come back.

@@ -127,7 +127,7 @@ extension StoreTransaction {
     public func finishJob(
         _ id: String, as status: JobStatus, error: JSONText? = nil, detail: JSONText? = nil
     ) throws -> JobRecord {
-        precondition(status.isFinal, "a job that ends does not end as \(status)")
+        precondition(status.isFinal, "a job ends in a final status, not as \(status)")
         let record = try requireJob(id)
         try require(record, is: [.running])
         return try end(record, as: status, error: error, detail: detail)

@@ -19,6 +19,19 @@ import Testing
         checkGradient("exp", inputs: [[11]]) { $0[0].exp() }
     }
 
+    @Test func distillation() {
+        let teacher = Tape<Double>().constant(Tensor([0.3, -1, 2, 0.1, 0.5, 0.2, -0.4, 1], shape: [2, 4])).softmaxRows()
+        checkGradient("cross-entropy toward predictions", inputs: [[2, 4]]) {
+            $0[0].crossEntropy(toward: teacher, weights: [1, 0.7]).loss
+        }
+        let tape = Tape<Double>()
+        let logits = tape.parameter(Tensor([0.5, -0.3, 0.2, 1, 0, 2, -1, 0.4], shape: [2, 4]))
+        let oneHot = Tensor<Double>([0, 1, 0, 0, 0, 0, 0, 1], shape: [2, 4])
+        let toward = logits.crossEntropy(toward: oneHot, weights: [1, 1])
+        let against = logits.crossEntropy([1, 3], weights: [1, 1])
+        expectClose(toward.rowLosses, against.rowLosses, .double, "a certain teacher is a target")
+    }
+
     @Test func rows() {
         checkGradient("unit", inputs: [[4, 5]]) { $0[0].unit() }
         checkGradient("rms", inputs: [[4, 5], [5]]) { $0[0].rms(gain: $0[1]) }

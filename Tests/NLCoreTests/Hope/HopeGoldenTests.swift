@@ -39,7 +39,7 @@ import Testing
         let tape = Tape<S>()
         var model = HopeModel(golden.configuration, parameters, on: tape) { _ in true }
         model.form = form
-        let result = model(try golden.tokens("tokens"), batch: golden.batch, states: states)
+        let result = model(try golden.tokens("tokens"), batch: golden.batch, states: states?.map { .titans($0) })
         expectClose(result.logits.value, try golden.tensor("logits"), tolerance, "logits")
         let targets = try golden.tokens("targets")
         let weights = [S](repeating: 1 / S(targets.count), count: targets.count)
@@ -51,9 +51,10 @@ import Testing
             expectClose(gradient, try golden.tensor("gradient.\(name)"), gradientTolerance, "gradient of \(name)")
         }
         for (layer, expected) in try #require(try golden.states("state")).enumerated() {
-            expectClose(result.states[layer].history, expected.history, tolerance, "history of layer \(layer)")
+            let state = try #require(result.states[layer].titans)
+            expectClose(state.history, expected.history, tolerance, "history of layer \(layer)")
             for kind in MemoryKind.allCases {
-                let (own, other) = (result.states[layer].delta[kind], expected.delta[kind])
+                let (own, other) = (state.delta[kind], expected.delta[kind])
                 expectClose(own.w1, other.w1, tolerance, "W1 of \(kind), layer \(layer)")
                 expectClose(own.w2, other.w2, tolerance, "W2 of \(kind), layer \(layer)")
             }

@@ -84,8 +84,8 @@ struct MixerCase: Sendable, CustomStringConvertible {
             state.delta[kind].w2 = normal(state.delta[kind].w2.shape, 0.1)
         }
         let weights = tape.constant(normal(u.shape, 1))
-        let mixer = SelfModifyingTitans(
-            configuration: configuration, parameters: parameters.blocks[0].mixer, form: form)
+        guard case .titans(let own) = parameters.blocks[0].mixer else { preconditionFailure("a case of Titans") }
+        let mixer = SelfModifyingTitans(configuration: configuration, parameters: own, form: form)
         let (output, after) = mixer(u, state: state)
         let ones = tape.constant(Tensor(repeating: 1, shape: [1, output.value.count]))
         tape.backward(from: (output * weights).reshaped([1, output.value.count]).linear(ones))

@@ -51,7 +51,7 @@ enum StreamingCases {
         let tape = Tape<S>()
         let model = HopeModel(configuration, parameters, on: tape) { _ in false }
         let result = model(tokens, batch: 1)
-        return (result.logits.value.elements, result.states)
+        return (result.logits.value.elements, result.states.compactMap(\.titans))
     }
 
     /// A model of some size in which everything matters: step sizes, retention and readouts far from their first values.

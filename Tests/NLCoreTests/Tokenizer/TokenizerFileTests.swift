@@ -49,8 +49,6 @@ struct EditableTokenizerFile {
         Change(key: "model.dropout", json: "0.1"),
         Change(key: "model.continuing_subword_prefix", json: #""@@""#),
         Change(key: "model.end_of_word_suffix", json: #""</w>""#),
-        Change(key: "model.byte_fallback", json: "true"),
-        Change(key: "model.ignore_merges", json: "true"),
         Change(key: "model.vocab", json: #"{"a":0}"#),
         Change(key: "normalizer", json: #"{"type":"Lowercase"}"#),
         Change(key: "pre_tokenizer", json: #"{"type":"Metaspace"}"#),
@@ -70,6 +68,13 @@ struct EditableTokenizerFile {
             return
         }
         #expect(key == change.key)
+    }
+
+    @Test func byteFallbackWantsATokenForEveryByte() throws {
+        var file = try EditableTokenizerFile(.plain)
+        file.model["byte_fallback"] = true
+        let error = #expect(throws: TokenizerError.self) { try file.tokenizer() }
+        #expect(error?.description.contains("byte_fallback") == true)
     }
 
     private static let malformed = [

@@ -12,6 +12,9 @@ typealias DocumentRecord = NLServer.DocumentRecord
 typealias ConsolidationRecord = NLServer.ConsolidationRecord
 typealias SessionRecord = NLServer.SessionRecord
 typealias PageRequest = NLServer.PageRequest
+typealias SpaceRecord = NLServer.SpaceRecord
+typealias SpaceQuotas = NLServer.SpaceQuotas
+typealias SnapshotRecord = NLServer.SnapshotRecord
 
 /// A model small enough to learn in a test, as a directory: V 458, D 32, L 2, H 2, random, with a long embedding so
 /// that it can say something clearly.
@@ -126,12 +129,18 @@ final class EngineHome: Sendable {
     }
 }
 
+extension ModelEngine {
+    /// A document of the space that always exists.
+    func document(_ id: String) async throws -> DocumentRecord { try await document(id, space: "default") }
+}
+
 extension HopeEngine {
     /// Puts a document in.
     @discardableResult
-    func accept(_ text: String, id: String? = nil, key: String? = nil) async throws -> DocumentAcceptance {
-        try await acceptDocument(
-            DocumentSubmission(text: text, id: id, space: "default", idempotencyKey: key))
+    func accept(
+        _ text: String, id: String? = nil, key: String? = nil, space: String = "default"
+    ) async throws -> DocumentAcceptance {
+        try await acceptDocument(DocumentSubmission(text: text, id: id, space: space, idempotencyKey: key))
     }
 
     /// Follows a job to its end.
@@ -140,7 +149,7 @@ extension HopeEngine {
         for try await event in try await follow(job: job.id) {
             switch event {
             case .accepted, .progress, .replaying: continue
-            case .learned(let job), .forgotten(let job), .failed(let job), .cancelled(let job),
+            case .learned(let job), .forgotten(let job), .failed(let job), .cancelled(let job), .restored(let job),
                 .consolidated(let job, _):
                 return job
             }
@@ -150,12 +159,15 @@ extension HopeEngine {
 
     /// Puts a document in and waits until it is learned.
     @discardableResult
-    func learn(_ text: String, id: String? = nil) async throws -> JobRecord {
-        try await end(of: accept(text, id: id).job)
+    func learn(_ text: String, id: String? = nil, in space: String = "default") async throws -> JobRecord {
+        try await end(of: accept(text, id: id, space: space).job)
     }
 
     /// The published levels of the space.
-    var space: PublishedSpace { get throws { try running().context.spaces.current("default") } }
+    var space: PublishedSpace { get throws { try published("default") } }
+
+    /// The published levels of a space.
+    func published(_ space: String) throws -> PublishedSpace { try running().context.spaces.current(space) }
 
     /// Every bit that the levels of the space are made of.
     var bits: String { get throws { try space.levels.bits } }

@@ -107,4 +107,13 @@ extension MemoryStore {
                     """)
         }
     }
+
+    /// Makes every generation that a space has learned itself fail its checksum.
+    func damageOwnGenerations(of space: String) throws {
+        try withDatabase { db in
+            try db.execute(
+                sql: "UPDATE generation SET checksum = zeroblob(32) WHERE space_id = ? AND imported = 0",
+                arguments: [space])
+        }
+    }
 }

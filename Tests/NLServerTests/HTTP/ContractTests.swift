@@ -71,7 +71,10 @@ import Testing
         ("ChatCompletionRequest", ChatCompletionRequest.acceptedFields + ChatCompletionRequest.ignoredFields),
         ("DocumentRequest", DocumentRequest.acceptedFields), ("ScoreRequest", ScoreBody.acceptedFields),
         ("SessionRequest", SessionRequest.acceptedFields), ("ForkRequest", ForkRequest.acceptedFields),
-        ("ConsolidationRequest", ConsolidationRequest.acceptedFields),
+        ("ConsolidationRequest", ConsolidationRequest.acceptedFields), ("SpaceRequest", SpaceRequest.acceptedFields),
+        ("SpaceChangeRequest", SpaceChangeRequest.acceptedFields),
+        ("SpaceQuotas", QuotaFields.CodingKeys.allCases.map(\.rawValue)),
+        ("SnapshotRequest", SnapshotRequest.acceptedFields),
     ])
     func acceptedFieldsAreTheDocumentedOnes(schema: String, fields: [String]) throws {
         let documented = try #require(contract.schema(named: schema)?["properties"]?.object?.keys.sorted())
@@ -159,6 +162,37 @@ import Testing
             let consolidation = try #require(log["data"]?[0]?["id"]?.string)
             try await call(.get, "/v1/memory/consolidations")
             try await call(.get, "/v1/memory/consolidations/{id}", "/v1/memory/consolidations/\(consolidation)")
+            try await call(.post, "/v1/memory/snapshots", json: #"{"name":"n","note":"x"}"#, expecting: 201)
+            try await call(.post, "/v1/memory/snapshots", json: #"{"name":"n"}"#, expecting: 409)
+            let kept = try await server.send(.get, "/v1/memory/snapshots").json()
+            let snapshot = "/v1/memory/snapshots/" + (try #require(kept["data"]?[0]?["id"]?.string))
+            try await call(.get, "/v1/memory/snapshots")
+            try await call(.get, "/v1/memory/snapshots/{id}", snapshot)
+            try await call(.get, "/v1/memory/snapshots/{id}", snapshot + "?space=other", expecting: 404)
+            try await call(.get, "/v1/memory/snapshots/{id}/diff", snapshot + "/diff?against=base")
+            try await call(.get, "/v1/memory/snapshots/{id}/export", snapshot + "/export")
+            let file = try await server.send(.get, snapshot + "/export").text
+            let carried = "/v1/memory/snapshots/import"
+            try await call(
+                .post, carried, carried + "?name=m", body: file, type: "application/octet-stream", expecting: 201)
+            try await call(
+                .post, carried, carried + "?name=o", body: "no", type: "application/octet-stream", expecting: 400)
+            try await call(.post, carried, carried + "?name=o", body: "no", type: "text/plain", expecting: 415)
+            try await call(.post, "/v1/memory/snapshots/{id}/restore", snapshot + "/restore", expecting: 202)
+            try await call(.delete, "/v1/memory/snapshots/{id}", snapshot, expecting: 204)
+            try await call(
+                .post, "/v1/spaces", json: #"{"id":"a","name":"A","quotas":{"documents":0}}"#, expecting: 201)
+            try await call(.post, "/v1/spaces", json: #"{"id":"a"}"#, expecting: 409)
+            try await call(.post, "/v1/spaces", json: #"{"id":"b","quotas":{"documnets":0}}"#, expecting: 400)
+            try await call(.post, "/v1/documents", json: #"{"text":"x","space":"a"}"#, expecting: 403)
+            try await call(.get, "/v1/spaces")
+            try await call(.get, "/v1/spaces/{id}", "/v1/spaces/a")
+            try await call(.patch, "/v1/spaces/{id}", "/v1/spaces/a", json: #"{"quotas":{"documents":null}}"#)
+            try await call(.post, "/v1/spaces/{id}/fork", "/v1/spaces/a/fork", json: #"{"id":"b"}"#, expecting: 201)
+            try await call(.delete, "/v1/spaces/{id}", "/v1/spaces/b", expecting: 204)
+            try await call(.delete, "/v1/spaces/{id}", "/v1/spaces/default", expecting: 409)
+            try await call(.get, "/v1/jobs/{id}", "/v1/jobs/\(job)?space=a", expecting: 404)
+            try await call(.get, "/v1/sessions/{id}", "/v1/sessions/s1?space=a", expecting: 404)
             try await call(.post, "/v1/score", json: #"{"prompt":"a","completion":"bc"}"#)
             try await call(.post, "/v1/score", json: #"{"text":"a","prompt":"b"}"#, expecting: 400)
             let document = "/v1/documents/{id}"

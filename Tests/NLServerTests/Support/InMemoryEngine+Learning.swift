@@ -9,40 +9,59 @@ extension InMemoryEngine {
         try requireRunning()
         try requireWritable("accept documents")
         try requireSpace(submission.space)
-        if let key = submission.idempotencyKey, let id = idempotency[key] {
+        let space = submission.space
+        if let key = submission.idempotencyKey, let id = idempotency[self.key(space, key)] {
             guard textsByID[id] == submission.text else {
                 throw EngineError.conflict(
                     code: "idempotency_key_reused", message: "The key was used for another text.")
             }
             return try existing(id)
         }
-        if let id = submission.id, let text = textsByID[id] {
+        if let id = submission.id.map({ key(space, $0) }), let text = textsByID[id] {
             guard text == submission.text else {
-                throw EngineError.conflict(code: "document_exists", message: "Document '\(id)' has another text.")
+                throw EngineError.conflict(
+                    code: "document_exists", message: "Document '\(submission.id ?? "")' has another text.")
             }
             return try existing(id)
         }
-        if let id = documentOrder.first(where: { textsByID[$0] == submission.text }) { return try existing(id) }
+        if let id = documentOrder.first(where: {
+            documentsByID[$0]?.space == space && textsByID[$0] == submission.text
+        }) {
+            return try existing(id)
+        }
+        try requireQuotas(of: space, adding: submission.text.utf8.count)
 
         let id = submission.id ?? newID("doc")
         let job = JobRecord(
-            id: newID("job"), kind: .learn, status: .queued, space: submission.space, documentID: id, progress: 0,
+            id: newID("job"), kind: .learn, status: .queued, space: space, documentID: id, progress: 0,
             created: Date())
         let document = DocumentRecord(
-            id: id, space: submission.space, title: submission.title, metadata: submission.metadata,
+            id: id, space: space, title: submission.title, metadata: submission.metadata,
             sha256: String(repeating: "a", count: 64), status: .queued, byteCount: submission.text.utf8.count,
             tokenCount: submission.text.utf8.count, created: Date(), jobID: job.id, losses: .init(), generations: [])
-        (textsByID[id], documentsByID[id], jobsByID[job.id]) = (submission.text, document, job)
-        documentOrder.append(id)
+        let place = key(space, id)
+        (textsByID[place], documentsByID[place], jobsByID[job.id]) = (submission.text, document, job)
+        documentOrder.append(place)
         jobOrder.append(job.id)
-        if let key = submission.idempotencyKey { idempotency[key] = id }
+        if let key = submission.idempotencyKey { idempotency[self.key(space, key)] = place }
         Task { await self.learn(job.id) }
         return DocumentAcceptance(document: document, job: job, isNew: true)
     }
 
-    func existing(_ id: String) throws -> DocumentAcceptance {
-        let document = try find(documentsByID, id, .document)
-        return DocumentAcceptance(document: document, job: try find(jobsByID, document.jobID, .job), isNew: false)
+    /// What is there already; what a restore has taken back is learned again.
+    func existing(_ place: String) throws -> DocumentAcceptance {
+        var document = try find(documentsByID, place, .document)
+        guard document.status == .unlearned else {
+            return DocumentAcceptance(document: document, job: try find(jobsByID, document.jobID, .job), isNew: false)
+        }
+        let job = JobRecord(
+            id: newID("job"), kind: .learn, status: .queued, space: document.space, documentID: document.id,
+            progress: 0, created: Date())
+        (document.status, document.jobID) = (.queued, job.id)
+        (documentsByID[place], jobsByID[job.id]) = (document, job)
+        jobOrder.append(job.id)
+        Task { await self.learn(job.id) }
+        return DocumentAcceptance(document: document, job: job, isNew: true)
     }
 
     func find<Value>(_ table: [String: Value], _ id: String, _ kind: EngineError.Resource) throws -> Value {
@@ -62,8 +81,11 @@ extension InMemoryEngine {
             jobsByID[id] = job
             for follower in followers[id] ?? [] { _ = follower.offer(.progress(job.learning!)) }
         }
-        guard var job = jobsByID[id], let documentID = job.documentID, !job.status.isFinal else { return }
-        generation += 1
+        guard var job = jobsByID[id], !job.status.isFinal,
+            let documentID = job.documentID.map({ key(job.space, $0) })
+        else { return }
+        spacesByID[job.space]?.generation += 1
+        let generation = generation(of: job.space)
         (job.status, job.finished, job.targetReached, job.generation) = (.learned, Date(), true, generation)
         jobsByID[id] = job
         documentsByID[documentID]?.status = .learned
@@ -82,10 +104,15 @@ extension InMemoryEngine {
 
     func documents(space: String, page request: PageRequest) async throws -> Page<DocumentRecord> {
         try requireSpace(space)
-        return try page(documentOrder.compactMap { documentsByID[$0] }, request, id: \.id)
+        return try page(
+            documentOrder.compactMap { documentsByID[$0] }.filter { $0.space == space }, request, id: \.id)
     }
 
-    func document(_ id: String) async throws -> DocumentRecord { try find(documentsByID, id, .document) }
+    func document(_ id: String, space: String) async throws -> DocumentRecord {
+        try requireSpace(space)
+        guard let document = documentsByID[key(space, id)] else { throw EngineError.notFound(.document, id: id) }
+        return document
+    }
 
     func forgetDocument(
         _ id: String, space: String, keeping: Set<DocumentHolder>
@@ -93,12 +120,12 @@ extension InMemoryEngine {
         try requireRunning()
         try requireWritable("forget a document")
         try requireSpace(space)
-        guard let document = documentsByID.removeValue(forKey: id) else {
-            guard let known = receipts[id] else { throw EngineError.notFound(.document, id: id) }
+        guard let document = documentsByID.removeValue(forKey: key(space, id)) else {
+            guard let known = receipts[key(space, id)] else { throw EngineError.notFound(.document, id: id) }
             return known
         }
-        textsByID[id] = nil
-        documentOrder.removeAll { $0 == id }
+        textsByID[key(space, id)] = nil
+        documentOrder.removeAll { $0 == key(space, id) }
         if jobsByID[document.jobID]?.status.isFinal == false { _ = try await cancelJob(document.jobID) }
         var receipt = ForgetReceipt(document: id, space: space, state: .forgotten, exact: true, requested: Date())
         if document.status == .learned {
@@ -112,7 +139,7 @@ extension InMemoryEngine {
             jobOrder.append(job.id)
             Task { await self.rebuild(job.id, receipt) }
         }
-        receipts[id] = receipt
+        receipts[key(space, id)] = receipt
         return receipt
     }
 
@@ -120,7 +147,8 @@ extension InMemoryEngine {
         try? await Task.sleep(for: behaviour.learningStepDelay)
         guard var job = jobsByID[id] else { return }
         var receipt = begun
-        generation += 1
+        spacesByID[job.space]?.generation += 1
+        let generation = generation(of: job.space)
         (receipt.state, receipt.exact, receipt.completed) = (.forgotten, true, Date())
         (receipt.rebuiltFrom, receipt.eventsReplayed, receipt.generation) = (0, 1, generation)
         let replay = ReplayProgress(replayed: 1, events: 1, progress: 1)
@@ -128,11 +156,13 @@ extension InMemoryEngine {
         (job.status, job.started, job.finished, job.progress) = (.forgotten, Date(), Date(), 1)
         (job.generation, job.replay, job.receipt) = (generation, replay, receipt)
         jobsByID[id] = job
-        receipts[receipt.document] = receipt
+        receipts[key(receipt.space, receipt.document)] = receipt
         finishFollowers(of: id, with: .forgotten(job))
     }
 
-    func forgetReceipt(_ document: String, space: String) async throws -> ForgetReceipt? { receipts[document] }
+    func forgetReceipt(_ document: String, space: String) async throws -> ForgetReceipt? {
+        receipts[key(space, document)]
+    }
 
     func follow(job id: String) async throws -> EventStream<LearningEvent> {
         let job = try find(jobsByID, id, .job)
@@ -141,6 +171,9 @@ extension InMemoryEngine {
         switch job.status {
         case .learned:
             _ = channel.offer(.learned(job))
+            channel.finish()
+        case .restored:
+            _ = channel.offer(.restored(job))
             channel.finish()
         case .cancelled:
             _ = channel.offer(.cancelled(job))
@@ -160,7 +193,8 @@ extension InMemoryEngine {
 
     func jobs(space: String, status: JobRecord.Status?, page request: PageRequest) async throws -> Page<JobRecord> {
         try requireSpace(space)
-        let all = jobOrder.reversed().compactMap { jobsByID[$0] }.filter { status == nil || $0.status == status }
+        let all = jobOrder.reversed().compactMap { jobsByID[$0] }
+            .filter { $0.space == space && (status == nil || $0.status == status) }
         return try page(all, request, id: \.id)
     }
 
@@ -175,8 +209,18 @@ extension InMemoryEngine {
         guard job.kind != .forget else { throw EngineError.forgettingIsFinal(id) }
         (job.status, job.finished) = (.cancelled, Date())
         jobsByID[id] = job
-        if let document = job.documentID { documentsByID[document]?.status = .cancelled }
+        if let document = job.documentID { documentsByID[key(job.space, document)]?.status = .cancelled }
         finishFollowers(of: id, with: .cancelled(job))
         return job
+    }
+
+    /// Documents of a space that share words with a prompt, those that share most first.
+    func recalled(near prompt: [Int], in space: String) -> [RecalledDocument] {
+        func words(_ text: String) -> Set<Substring> { Set(text.lowercased().split { !$0.isLetter && !$0.isNumber }) }
+        let asked = words(String(decoding: prompt.map { UInt8(truncatingIfNeeded: $0) }, as: UTF8.self))
+        let shared = documentOrder.filter { documentsByID[$0]?.space == space }
+            .map { (id: $0, count: words(textsByID[$0] ?? "").intersection(asked).count) }
+            .filter { $0.count > 0 }.sorted { $0.count > $1.count }
+        return shared.map { RecalledDocument(id: $0.id, score: Double($0.count) / Double(shared[0].count)) }
     }
 }

@@ -5,7 +5,8 @@ import Foundation
 extension InMemoryEngine {
     // MARK: - Memory
 
-    func levelRecords() -> [LevelRecord] {
+    func levelRecords(of space: String) -> [LevelRecord] {
+        let generation = generation(of: space)
         func level(_ name: String, _ owner: LevelRecord.Owner, chunk: Int) -> LevelRecord {
             LevelRecord(
                 name: name, kind: name == "working" ? .selfModifyingTitans : .cms, owner: owner, adapts: ["cms"],
@@ -22,20 +23,21 @@ extension InMemoryEngine {
 
     func levels(space: String, session: String?) async throws -> LevelsReport {
         try requireSpace(space)
-        if let session { _ = try find(sessionsByID, session, .session) }
+        if let session { try requireSession(session, in: space) }
         return LevelsReport(
-            space: space, session: session, generation: generation, age: .seconds(1), levels: levelRecords())
+            space: space, session: session, generation: generation(of: space), age: .seconds(1),
+            levels: levelRecords(of: space))
     }
 
     func history(level name: String, space: String, page request: PageRequest) async throws -> Page<LevelHistoryEntry> {
         try requireSpace(space)
-        guard let level = levelRecords().first(where: { $0.name == name }) else {
+        guard let level = levelRecords(of: space).first(where: { $0.name == name }) else {
             throw EngineError.notFound(.level, id: name)
         }
         guard level.owner == .space else {
             throw EngineError.invalid(parameter: "name", message: "Level '\(name)' belongs to sessions.")
         }
-        let entries = (0...generation).reversed().map {
+        let entries = (0...generation(of: space)).reversed().map {
             LevelHistoryEntry(
                 generation: $0, created: Date(), updates: $0, tokensRead: 10 * $0, deltaNorm: 0.1, relativeDrift: 0.01,
                 byteCount: 40)
@@ -45,7 +47,9 @@ extension InMemoryEngine {
 
     func retention(space: String, page request: PageRequest) async throws -> RetentionReport {
         try requireSpace(space)
-        let records = documentOrder.compactMap { documentsByID[$0] }.filter { $0.status == .learned }.map { document in
+        let generation = generation(of: space)
+        let documents = documentOrder.compactMap { documentsByID[$0] }
+        let records = documents.filter { $0.space == space && $0.status == .learned }.map { document in
             RetentionRecord(
                 id: document.id, tokenCount: document.tokenCount, learned: document.learned,
                 losses: .init(base: 4, learned: 1, best: 1, now: document.losses.now ?? 1), measured: document.learned,
@@ -69,6 +73,7 @@ extension InMemoryEngine {
         try requireRunning()
         try requireWritable("consolidate")
         try requireSpace(space)
+        let generation = generation(of: space)
         guard generation > 0 else {
             throw EngineError.conflict(code: "nothing_to_consolidate", message: "Nothing has been learned yet.")
         }
@@ -77,11 +82,11 @@ extension InMemoryEngine {
             verdict: .adopted, reason: "anchors 0.1 % worse, bound is 2 %", anchorLossBefore: 3, anchorLossAfter: 3.003,
             documentLossBefore: 1, documentLossAfter: 0.9, anchorBound: 0.02, documentCount: 1, tokens: 100,
             generationBefore: generation, generationAfter: generation + 1)
-        generation += 1
+        spacesByID[space]?.generation += 1
         let job = JobRecord(
             id: record.jobID, kind: .consolidate, status: .adopted, space: space, consolidationID: record.id,
             progress: 1,
-            created: Date(), started: Date(), finished: Date(), generation: generation)
+            created: Date(), started: Date(), finished: Date(), generation: generation + 1)
         consolidationRecords.insert(record, at: 0)
         jobsByID[job.id] = job
         jobOrder.append(job.id)
@@ -90,7 +95,7 @@ extension InMemoryEngine {
 
     func consolidations(space: String, page request: PageRequest) async throws -> Page<ConsolidationRecord> {
         try requireSpace(space)
-        return try page(consolidationRecords, request, id: \.id)
+        return try page(consolidationRecords.filter { $0.space == space }, request, id: \.id)
     }
 
     func consolidation(_ id: String) async throws -> ConsolidationRecord {
@@ -110,7 +115,7 @@ extension InMemoryEngine {
             SessionRecord(
                 id: creation.id ?? newID("ses"), space: creation.space, created: Date(), lastUsed: Date(),
                 tokenCount: 0,
-                fastUpdates: 0, generation: generation, isInUse: false, byteCount: 0))
+                fastUpdates: 0, generation: generation(of: creation.space), isInUse: false, byteCount: 0))
     }
 
     func add(_ session: SessionRecord) throws -> SessionRecord {
@@ -127,7 +132,8 @@ extension InMemoryEngine {
 
     func sessions(space: String, page request: PageRequest) async throws -> Page<SessionRecord> {
         try requireSpace(space)
-        return try page(sessionOrder.compactMap { sessionsByID[$0] }, request, id: \.id)
+        return try page(
+            sessionOrder.compactMap { sessionsByID[$0] }.filter { $0.space == space }, request, id: \.id)
     }
 
     func session(_ id: String) async throws -> SessionRecord { try find(sessionsByID, id, .session) }

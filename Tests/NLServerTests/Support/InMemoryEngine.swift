@@ -20,6 +20,7 @@ actor InMemoryEngine: ModelEngine {
         var isReadOnly = false
         var maxConcurrent = 8
         var maxSessions = 100
+        var maxSpaces = 8
     }
 
     static let bos = 256
@@ -42,7 +43,8 @@ actor InMemoryEngine: ModelEngine {
     var sessionsByID: [String: SessionRecord] = [:]
     var consolidationRecords: [ConsolidationRecord] = []
     var receipts: [String: ForgetReceipt] = [:]
-    var generation = 0
+    var spacesByID = ["default": InMemorySpace(id: "default")]
+    var snapshotsByID: [String: [InMemorySnapshot]] = [:]
     var counter = 0
 
     init(_ behaviour: Behaviour = Behaviour()) {
@@ -69,8 +71,9 @@ actor InMemoryEngine: ModelEngine {
         statistics.sessionsStored = sessionsByID.count
         statistics.documentsStored = documentsByID.count
         statistics.completionTokensTotal = decodedTokens.load(ordering: .relaxed)
-        statistics.generation = generation
-        statistics.levels = levelRecords()
+        statistics.spacesStored = spacesByID.count
+        statistics.generation = generation(of: "default")
+        statistics.levels = levelRecords(of: "default")
         return statistics
     }
 
@@ -89,8 +92,13 @@ actor InMemoryEngine: ModelEngine {
     }
 
     func requireSpace(_ space: String) throws {
-        if space != "default" { throw EngineError.notFound(.space, id: space) }
+        if spacesByID[space] == nil { throw EngineError.notFound(.space, id: space) }
     }
+
+    func generation(of space: String) -> Int { spacesByID[space]?.generation ?? 0 }
+
+    /// Ids of documents are a space's own.
+    func key(_ space: String, _ id: String) -> String { "\(space)/\(id)" }
 
     func newID(_ prefix: String) -> String {
         counter += 1
@@ -139,6 +147,10 @@ actor InMemoryEngine: ModelEngine {
         if let id = request.session {
             try requireWritable("read into a session")
             guard let session = sessionsByID[id] else { throw EngineError.notFound(.session, id: id) }
+            guard session.space == request.space else {
+                throw EngineError.conflict(
+                    code: "session_of_another_space", message: "Session '\(id)' belongs to '\(session.space)'.")
+            }
             guard !session.isInUse else { throw EngineError.sessionInUse(id: id) }
             sessionsByID[id]?.isInUse = true
         }
@@ -150,12 +162,13 @@ actor InMemoryEngine: ModelEngine {
                     space: request.space)
             ).job
         }
+        let recalled = request.recall == .weights ? nil : recalled(near: prompt, in: request.space)
         running += 1
         let channel = EventChannel<GenerationEvent>(capacity: 4)
         let start = GenerationStart(
-            generation: generation, seed: request.sampling.seed ?? 7, promptTokenCount: prompt.count,
-            promptTokens: request.echo ? prompt.enumerated().map { piece($1, request, isFirst: $0 == 0) } : [], job: job
-        )
+            generation: generation(of: request.space), seed: request.sampling.seed ?? 7, promptTokenCount: prompt.count,
+            promptTokens: request.echo ? prompt.enumerated().map { piece($1, request, isFirst: $0 == 0) } : [],
+            job: job, recalled: recalled)
         Task { await self.decode(request, start, into: channel) }
         return channel.makeStream()
     }
@@ -220,7 +233,7 @@ actor InMemoryEngine: ModelEngine {
     func score(_ request: ScoreRequest) async throws -> ScoreResult {
         try requireRunning()
         try requireSpace(request.space)
-        if let id = request.session, sessionsByID[id] == nil { throw EngineError.notFound(.session, id: id) }
+        if let id = request.session { try requireSession(id, in: request.space) }
         let prefix: [Int]
         let scored: [Int]
         switch request.input {
@@ -230,7 +243,16 @@ actor InMemoryEngine: ModelEngine {
         return ScoreResult(
             tokens: [Self.bos] + prefix + scored,
             logprobs: Array(repeating: nil, count: 1 + prefix.count) + scored.map { _ in -1.0 },
-            tokenCount: scored.count, meanLogprob: -1, bitsPerByte: 1 / Double.ln2, generation: generation)
+            tokenCount: scored.count, meanLogprob: -1, bitsPerByte: 1 / Double.ln2,
+            generation: generation(of: request.space))
+    }
+
+    func requireSession(_ id: String, in space: String) throws {
+        guard let session = sessionsByID[id] else { throw EngineError.notFound(.session, id: id) }
+        guard session.space == space else {
+            throw EngineError.conflict(
+                code: "session_of_another_space", message: "Session '\(id)' belongs to '\(session.space)'.")
+        }
     }
 }
 

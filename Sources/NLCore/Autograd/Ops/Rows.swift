@@ -22,15 +22,19 @@ extension Variable {
 
     /// g ⊙ x / sqrt(mean(x²) + ε) over the last axis (`rms` of spec §1).
     ///
-    /// - Parameter gain: `[width]`.
-    public func rms(gain: Variable) -> Variable {
+    /// - Parameters:
+    ///   - gain: `[width]`.
+    ///   - epsilon: ε; the model's own unless an imported one brings another.
+    public func rms(gain: Variable, epsilon: S = normalizationEpsilon(S.self)) -> Variable {
         precondition(gain.shape == [width], "the gain of rms is [\(width)], got \(gain.shape)")
         let (rows, width) = (rows, width)
         let y = Tensor<S>(uninitialized: shape)
         let scales = Tensor<S>(uninitialized: [rows])
         rowBlocks(rows, width) { start, count in
             let at = start * width
-            S.rmsRows(count, width, value.pointer + at, gain.value.pointer, y.pointer + at, scales.pointer + start)
+            S.rmsRows(
+                count, width, epsilon: epsilon, value.pointer + at, gain.value.pointer, y.pointer + at,
+                scales.pointer + start)
         }
         return tape.record(y, [self, gain]) { tape, dy in
             // One partial gain gradient a block, summed in order: the same bits for any number of threads.

@@ -105,4 +105,58 @@ extension Variable {
         }
         return (loss, losses.elements)
     }
+
+    /// Σ over rows of weight · (−Σ_v p_v log softmax(x)_v): the cross-entropy against another model's predictions
+    /// (distillation: Hinton, Vinyals & Dean 2015). It is least where softmax(x) = p.
+    ///
+    /// - Parameters:
+    ///   - probabilities: p, of the shape of `x`, each row summing to 1; no gradient flows into it.
+    ///   - weights: one factor a row.
+    /// - Returns: the weighted sum `[1]`, and every row's unweighted cross-entropy.
+    public func crossEntropy(toward probabilities: Tensor<S>, weights: [S]) -> (loss: Variable, rowLosses: [S]) {
+        let width = shape.last
+        let rows = value.count / width
+        precondition(probabilities.count == value.count && weights.count == rows, "\(rows) rows, \(weights.count) weights")
+        let gradient = value.copy()
+        let losses = Tensor<S>(uninitialized: [rows])
+        rowBlocks(rows, width) { start, count in
+            for row in start..<start + count {
+                let x = gradient.pointer + row * width
+                let p = probabilities.pointer + row * width
+                // −Σ p x + x_0 here and log Σ exp x − x_0 from the kernel: together −Σ p log softmax(x).
+                let expected = S.dot(width, p, x) - x[0]
+                var (target, weight) = (Int32(0), weights[row])
+                S.crossEntropyRows(1, width, x, &target, &weight, losses.pointer + row)
+                losses.pointer[row] -= expected
+                x[0] += weight
+                S.axpy(width, -weight, p, x)
+            }
+        }
+        var sum: S = 0
+        for row in 0..<rows { sum += weights[row] * losses.pointer[row] }
+        let loss = tape.record(Tensor([sum], shape: [1]), [self]) { tape, dy in
+            let scale = dy.pointer[0]
+            if scale == 1 { return tape.addGradient(self, gradient) }
+            guard let d = tape.gradientBuffer(self) else { return }
+            elementBlocks(gradient.count) { start, count in S.axpy(count, scale, gradient.pointer + start, d + start) }
+        }
+        return (loss, losses.elements)
+    }
+
+    /// softmax of each row, as a constant.
+    public func softmaxRows() -> Tensor<S> {
+        let width = shape.last
+        let rows = value.count / width
+        let y = value.copy()
+        rowBlocks(rows, width) { start, count in
+            for row in start..<start + count {
+                let x = y.pointer + row * width
+                var (target, weight, loss) = (Int32(0), S(1), S(0))
+                // The kernel leaves softmax − one-hot(0).
+                S.crossEntropyRows(1, width, x, &target, &weight, &loss)
+                x[0] += 1
+            }
+        }
+        return y
+    }
 }

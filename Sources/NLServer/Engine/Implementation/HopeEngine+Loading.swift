@@ -67,17 +67,7 @@ extension HopeEngine {
     /// Publishes the newest generation of every space.
     private static func loadSpaces(_ context: EngineContext) throws -> [SpaceMemory] {
         let ids = try context.store.read { try $0.spaces().map(\.id) }
-        return try ids.map { id in
-            let (memory, created) = try SpaceMemory.load(id, model: context.model, store: context.store)
-            context.spaces.publish(
-                try PublishedSpace(
-                    name: id, generation: Int(memory.generation ?? 0), published: created, levels: memory.levels,
-                    lastUpdates: memory.lastUpdates))
-            context.journal.signals.setStanding(try memory.standing(context.store), of: id)
-            let figures = try context.store.read { try $0.retention(space: id) }
-            context.journal.retention.withLock { $0[id] = figures }
-            return memory
-        }
+        return try ids.map { try context.load(space: $0) }
     }
 
     private static func start(_ context: EngineContext, spaces: [SpaceMemory]) throws -> Running {
@@ -110,6 +100,11 @@ extension HopeEngine {
             notices.post(
                 "running when the process ended, and started again: \(report.resumedJobs.joined(separator: ", "))",
                 key: "resumed")
+        }
+        if case .unknown(let reason) = context.model.chat {
+            notices.post(
+                "the model's chat template is not used: \(reason); chat requests are written as plain paragraphs",
+                key: "chat")
         }
         if context.model.anchors.gate.isEmpty {
             notices.post(

@@ -40,12 +40,13 @@ extension HopeEngine: ModelEngine {
         try await read { try $0.documentList(space: space, page: page) }
     }
 
-    func document(_ id: String) async throws -> DocumentRecord {
+    func document(_ id: String, space: String) async throws -> DocumentRecord {
         try await read { reader in
-            for space in try reader.spaces() {
-                if let record = try reader.document(space: space.id, id: id) { return try reader.withJob(record) }
+            try reader.requireKnown(space)
+            guard let record = try reader.document(space: space, id: id) else {
+                throw EngineError.notFound(.document, id: id)
             }
-            throw EngineError.notFound(.document, id: id)
+            return try reader.withJob(record)
         }
     }
 

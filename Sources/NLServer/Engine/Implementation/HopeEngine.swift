@@ -131,6 +131,7 @@ final class HopeEngine: Sendable {
         statistics.sessionsInUse = serving.sessionsInUse
         statistics.learningJobsQueued = learning.queued
         statistics.learningJobsRunning = learning.running
+        statistics.spacesStored = context.spaces.names.count
         statistics.documentsStored = context.journal.documentsStored
         statistics.promptTokensTotal = totals.promptTokens
         statistics.completionTokensTotal = totals.completionTokens
@@ -140,7 +141,7 @@ final class HopeEngine: Sendable {
         statistics.consolidationsAdoptedTotal = totals.consolidationsAdopted
         statistics.consolidationsRejectedTotal = totals.consolidationsRejected
         statistics.databaseBytes = Self.size(of: context.store.path) + Self.size(of: context.store.path + "-wal")
-        if let space = try? context.spaces.current(SpaceRecord.defaultID) {
+        if let space = try? context.spaces.current(Space.default) {
             statistics.generation = space.generation
             statistics.retention = context.journal.retention.withLock { $0[space.name] } ?? RetentionSummary()
             statistics.levels = context.reporter.freshSession() + context.levels(of: space)

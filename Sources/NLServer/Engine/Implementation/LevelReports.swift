@@ -44,6 +44,7 @@ struct LevelReporter: Sendable {
     ///   - byteCount: size of the stream's state.
     func working(tokensRead: Int, deltaNorm: Double, byteCount: Int, lastUpdate: Date?) -> LevelRecord {
         let c = model.configuration
+        if c.usesAttention { return cache(tokensRead: tokensRead, byteCount: byteCount, lastUpdate: lastUpdate) }
         let names = model.base.names.filter { $0.contains(".mixer.w1.") || $0.contains(".mixer.w2.") }
         let norm = Self.norm(of: model.base, over: names)
         let pending = tokensRead % c.chunkSize
@@ -54,6 +55,15 @@ struct LevelReporter: Sendable {
             pendingTokens: pending, updates: tokensRead / c.chunkSize, lastUpdate: lastUpdate, deltaNorm: deltaNorm,
             relativeDrift: norm > 0 ? deltaNorm / norm : 0, lastSurprise: nil, meanSurprise: nil, optimizer: nil,
             learningRate: nil, nextDue: "after \(c.chunkSize - pending) tokens", byteCount: byteCount)
+    }
+
+    /// The working level of Hope-Attention: keys and values, one row of each with every token.
+    private func cache(tokensRead: Int, byteCount: Int, lastUpdate: Date?) -> LevelRecord {
+        LevelRecord(
+            name: "working", kind: .attention, owner: .session, adapts: [], chunkSize: 1, parameterCount: 0,
+            tokensRead: tokensRead, pendingTokens: 0, updates: tokensRead, lastUpdate: lastUpdate, deltaNorm: 0,
+            relativeDrift: 0, lastSurprise: nil, meanSurprise: nil, optimizer: nil, learningRate: nil,
+            nextDue: "after 1 token", byteCount: byteCount)
     }
 
     /// The levels a session that has read nothing would have.

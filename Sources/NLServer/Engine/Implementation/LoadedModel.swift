@@ -12,6 +12,8 @@ struct LoadedModel: Sendable {
     /// The levels, fastest first: the first belongs to sessions, the others to spaces.
     let levels: [LevelDefinition]
     let tokenizer: Tokenizer
+    /// How chat requests are written, for a model that has a template of its own.
+    let chat: ChatDialect.Detection
     /// θ_base.
     let base: ParameterSet<Float>
     let anchors: Anchors
@@ -31,6 +33,8 @@ struct LoadedModel: Sendable {
             tokenizer.vocabularySize <= configuration.vocabularySize,
             "tokenizer.json has \(tokenizer.vocabularySize) tokens and config.json says \"vocab_size\" is "
                 + "\(configuration.vocabularySize); they are not of one model")
+        chat = ChatDialect.detect(
+            directory.exists(.tokenizerSettings) ? try directory.data(.tokenizerSettings) : nil, tokenizer: tokenizer)
         levels = try directory.checked { try LevelDefinition.levels(of: configuration) }
         base = try directory.parameters(configuration)
         anchors = try directory.anchors(tokenizer, configuration)
@@ -73,12 +77,7 @@ struct LoadedModel: Sendable {
 
 /// The files of a model directory (design §6), and how each can be wrong.
 private struct ModelDirectory {
-    enum File: String, CaseIterable {
-        case configuration = "config.json"
-        case weights = "model.safetensors"
-        case tokenizer = "tokenizer.json"
-        case anchors = "anchors.txt"
-    }
+    typealias File = ModelFile
 
     let path: String
 
@@ -100,7 +99,7 @@ private struct ModelDirectory {
         let isThere = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
         try require(isThere, "there is no such directory")
         try require(isDirectory.boolValue, "it is a file; a model is a directory")
-        let missing = File.allCases.filter { $0 != .anchors && !exists($0) }.map(\.rawValue)
+        let missing = [File.configuration, .weights, .tokenizer].filter { !exists($0) }.map(\.rawValue)
         try require(
             missing.isEmpty,
             "\(missing.joined(separator: ", ")) is missing; a model has config.json, model.safetensors, tokenizer.json "
@@ -148,12 +147,16 @@ private struct ModelDirectory {
         var wanted: [(name: String, shape: Shape)] = []
         _ = HopeParameters<Void>(configuration) { name, shape in wanted.append((name, shape)) }
         let found = Set(file.names)
-        let missing = wanted.map(\.name).filter { !found.contains($0) }
+        let missing = wanted.map(\.name).filter { !found.contains($0) && !HopeParameters<Void>.isZeroInBase($0) }
         try require(missing.isEmpty, "model.safetensors lacks \(Self.list(missing)), which config.json asks for")
         let unknown = found.subtracting(wanted.map(\.name)).sorted()
         try require(unknown.isEmpty, "model.safetensors has \(Self.list(unknown)), unknown to the model of config.json")
         var parameters = ParameterSet<Float>()
         for (name, shape) in wanted {
+            if !found.contains(name) {
+                parameters[name] = .zeros(shape)
+                continue
+            }
             let axes = file.tensor(named: name)?.shape ?? []
             try require(
                 axes == shape.axes,

@@ -49,6 +49,7 @@ final class PublishedSpace: Sendable {
 /// The newest generation of every space: what the learner publishes and requests read.
 final class SpaceRegistry: Sendable {
     private let spaces = Mutex<[String: PublishedSpace]>([:])
+    private let base = Mutex<PublishedSpace?>(nil)
 
     /// The newest generation of a space.
     ///
@@ -58,10 +59,38 @@ final class SpaceRegistry: Sendable {
         return found
     }
 
+    /// The model file's levels, before anything was learned: of no space. Laid out once, when first asked for.
+    ///
+    /// - Throws: ``EngineError/modelDirectory(path:message:)`` if the model's own parameters do not fit it.
+    func untouched(_ model: LoadedModel) throws(EngineError) -> PublishedSpace {
+        try base.withLock { base throws(EngineError) in
+            if let base { return base }
+            do {
+                let levels = try SpaceLevels(model.configuration, base: model.base)
+                let space = try PublishedSpace(
+                    name: "", generation: 0, published: model.created, levels: levels, lastUpdates: [:])
+                base = space
+                return space
+            } catch {
+                throw .modelDirectory(path: model.id, message: "\(error)")
+            }
+        }
+    }
+
     /// Makes a generation the one that new requests read. It must be on disk already.
     func publish(_ space: PublishedSpace) {
         spaces.withLock { $0[space.name] = space }
     }
+
+    /// Lets requests read a space that is new; leaves a generation alone that the learner has published meanwhile.
+    func publishFirst(_ space: PublishedSpace) {
+        spaces.withLock { spaces in
+            if spaces[space.name] == nil { spaces[space.name] = space }
+        }
+    }
+
+    /// The space has been deleted; requests that have begun keep what they read.
+    func remove(_ space: String) { spaces.withLock { $0[space] = nil } }
 
     /// Ids of all spaces, sorted.
     var names: [String] { spaces.withLock { $0.keys.sorted() } }

@@ -30,7 +30,7 @@ struct Learn: ParsableCommand {
         let speed = try bench.measure(
             "learning windows of \(size)", tokens: tokens.count - 1, prepare: { fresh },
             run: { levels in
-                var states: [TitansState<Float>]?
+                var states: [MixerState<Float>]?
                 for range in windows {
                     let reading = try reader.read(
                         Array(tokens[range]), targets: Array(tokens[range.lowerBound + 1...range.upperBound]),

@@ -19,6 +19,12 @@ enum EventPayload {
         var job: String?
     }
 
+    /// For people: what is done is said by the event's target or source.
+    struct Restore: Codable {
+        var snapshot: String
+        var name: String
+    }
+
     struct Forget: Codable {
         /// Places of the events that are missing from the log since.
         var events: [Int64]
@@ -43,6 +49,7 @@ extension EngineConfiguration {
         settings.longTargetShare = learnTargetRatio
         // A share of all tokens, as a ratio to those of the document.
         settings.rehearsalRatio = rehearsalShare / max(1 - rehearsalShare, 0.01)
+        if !settles { settings.settlingSteps = 0 }
         return settings
     }
 

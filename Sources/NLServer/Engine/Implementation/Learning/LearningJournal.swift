@@ -40,8 +40,8 @@ final class LearningJournal: Sendable {
     /// Documents in the database.
     var documentsStored: Int { documents.withLock { $0 } }
 
-    /// Counts documents that came or went.
-    func countDocument(_ change: Int) { documents.withLock { $0 += change } }
+    /// Counts documents that came or went, also with a space.
+    func noteDocuments(_ count: Int) { documents.withLock { $0 += count } }
 
     /// Tells who serves sessions that these are deleted.
     func forgetSessions(_ ids: [String]) {
@@ -70,7 +70,7 @@ final class LearningJournal: Sendable {
             try store.transaction { try accept(submission, tokenCount: tokenCount, in: $0) }
         }
         let isNew = acceptance.outcome != .duplicate
-        if acceptance.outcome == .accepted { countDocument(1) }
+        if acceptance.outcome == .accepted { noteDocuments(1) }
         if isNew { signals.queued(1) }
         return DocumentAcceptance(
             document: DocumentRecord(acceptance.document, jobID: acceptance.job.id), job: JobRecord(acceptance.job),
@@ -88,7 +88,7 @@ final class LearningJournal: Sendable {
         }
         let claim = submission.idempotencyKey.map { key in
             IdempotencyClaim(
-                key: key,
+                key: Self.stored(key, of: submission.space),
                 request: SHA256Digest(of: [submission.space, submission.id ?? "", digest.hex].joined(separator: "\n")))
         }
         let acceptance = try transaction.accept(
@@ -97,8 +97,18 @@ final class LearningJournal: Sendable {
                 metadata: try submission.metadata.map { try JSONText(encoding: $0) } ?? .empty, text: submission.text,
                 tokenCount: tokenCount), idempotency: claim)
         // Asked last, so that what is there already is answered although the queue is full; throwing takes all back.
-        if acceptance.outcome != .duplicate { try requireRoom() }
+        if acceptance.outcome != .duplicate {
+            try requireRoom()
+            try transaction.requireQuotas(
+                of: submission.space, added: acceptance.outcome == .accepted ? acceptance.document : nil)
+        }
         return acceptance
+    }
+
+    /// Keys are a space's own: another may use the same. A blank keeps them apart from those of the default space,
+    /// which can have none.
+    private static func stored(_ key: String, of space: String) -> String {
+        space == Space.default ? key : " " + SHA256Digest(of: space + " " + key).hex
     }
 
     private func check(_ submission: DocumentSubmission) throws(EngineError) {
@@ -139,6 +149,7 @@ final class LearningJournal: Sendable {
         case .queued, .running: return nil
         case .learned: return .learned(job)
         case .forgotten: return .forgotten(job)
+        case .restored: return .restored(job)
         case .failed: return .failed(job)
         case .cancelled: return .cancelled(job)
         case .adopted, .rejected:
@@ -209,6 +220,7 @@ final class LearningJournal: Sendable {
                 guard try transaction.documentCounts(space: space)[.learned] ?? 0 > 0 else {
                     throw EngineError.conflict(code: "nothing_to_consolidate", message: "Nothing has been learned yet.")
                 }
+                try transaction.requireQuotas(of: space, added: nil)
                 return try queueConsolidation(of: space, trigger: .manual, in: transaction)
             }
         }
@@ -243,13 +255,13 @@ final class LearningJournal: Sendable {
 
     // MARK: - Limits
 
-    private func requireRoom() throws(EngineError) {
+    func requireRoom() throws(EngineError) {
         guard signals.counts.queued < configuration.maxLearningQueue else {
             throw .overloaded(queue: "learning queue", retryAfter: .seconds(10))
         }
     }
 
-    private func requireWritable(_ action: String) throws(EngineError) {
+    func requireWritable(_ action: String) throws(EngineError) {
         if configuration.isReadOnly { throw .readOnly(action: action) }
     }
 

@@ -13,6 +13,14 @@ struct NewGeneration {
     let job: String?
     /// Set where this generation consolidated.
     var isConsolidated = false
+    /// Set where this generation is an older one again.
+    var restored: Restored?
+
+    /// What comes back beside the tensors.
+    struct Restored {
+        let lastUpdates: [String: Date]
+        let consolidatedThrough: Int64
+    }
 }
 
 extension LearningLoop {
@@ -32,6 +40,7 @@ extension LearningLoop {
             let name = level.definition.name
             if level.counters.updates > before[name]?.counters.updates ?? 0 { lastUpdates[name] = Date() }
         }
+        if let restored = new.restored { lastUpdates = restored.lastUpdates }
         let drafts = try GenerationCodec.drafts(
             new.levels.levels, changed: new.changed, hasParent: new.space.generation != nil)
         let draft = GenerationDraft(
@@ -48,6 +57,7 @@ extension LearningLoop {
                     context.reporter.history(of: level, since: before[level.definition.name], in: record))
             }
             let value = try also(transaction, record)
+            if new.job != nil { try chargeLearningTime(to: record.space, in: transaction) }
             try transaction.pruneGenerations(space: record.space, keep: Self.keptGenerations)
             return (record, value)
         }
@@ -57,6 +67,7 @@ extension LearningLoop {
         memory.event = new.event
         memory.lastUpdates = lastUpdates
         if new.isConsolidated { memory.consolidatedThrough = new.event }
+        if let restored = new.restored { memory.consolidatedThrough = restored.consolidatedThrough }
         spaces[memory.name] = memory
         measuring.levelsChanged(in: memory.name)
         context.spaces.publish(

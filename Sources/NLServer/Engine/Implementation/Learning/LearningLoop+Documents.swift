@@ -4,9 +4,8 @@ import Store
 extension LearningLoop {
     /// Learns one document (design §3, "Acquire").
     func learn(_ job: Store.JobRecord) throws {
-        guard let space = spaces[job.space], let document = job.document else {
-            throw UnknownWork(job: job.id)
-        }
+        guard let document = job.document else { throw UnknownWork(job: job.id) }
+        let space = try memory(of: job.space)
         let text = try reader.text(space: space.name, document: document)
         let (event, place) = try nextEvent(of: space)
         let seed = EventPayload.seed(place: place, content: text)

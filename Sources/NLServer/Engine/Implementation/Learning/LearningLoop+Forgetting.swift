@@ -13,7 +13,7 @@ extension LearningLoop {
     /// Nothing is on disk before all of it is done: a rebuild that is interrupted starts again, and ends with the same
     /// bits. Until then requests read the generation from before.
     func forget(_ job: Store.JobRecord) throws {
-        guard spaces[job.space] != nil else { throw UnknownWork(job: job.id) }
+        _ = try memory(of: job.space)
         // The write-ahead log may still have the text.
         try writing { try context.store.checkpoint() }
         while true {
@@ -41,9 +41,15 @@ extension LearningLoop {
 
     private func rebuild(_ job: Store.JobRecord, without pending: [ForgottenRecord]) throws -> SpaceRebuild {
         let first = pending.compactMap(\.firstEvent).min() ?? .max
+        let log = try context.store.read { try $0.effectiveLog(space: job.space) }
         let start = try SpaceMemory.load(
-            job.space, before: first, model: context.model, store: context.store)
-        var rebuild = SpaceRebuild(from: start, events: try events(of: job.space, after: start.event))
+            job.space, in: log, before: first, model: context.model, store: context.store)
+        var rebuild = SpaceRebuild(from: start, events: try events(of: job.space, in: log, after: start.event))
+        if let origin = log.origin {
+            rebuild.faults.append(
+                "the space goes on from generation \(origin), which a snapshot brought and whose texts nobody knows; "
+                    + "what it held is still held")
+        }
         var progress = RebuildProgress(job, loop: self)
         context.logger.notice(
             "rebuilding without a deleted document",
@@ -62,14 +68,15 @@ extension LearningLoop {
         return rebuild
     }
 
-    /// Everything that levels depend on, after a place in the log.
-    private func events(of space: String, after start: Int64) throws -> [EventRecord] {
+    /// Everything that levels depend on, after a place in the log. What a restore took back is not among it, and so
+    /// neither is the restore.
+    private func events(of space: String, in log: EffectiveLog, after start: Int64) throws -> [EventRecord] {
         var found: [EventRecord] = []
         var position = start
         while true {
             let events = try context.store.read { try $0.events(space: space, after: position) }
             guard let last = events.last else { return found }
-            found += events.filter { $0.kind != .forget }
+            found += events.filter { $0.kind != .forget && log.contains($0.sequence) }
             position = last.sequence
         }
     }
@@ -145,7 +152,8 @@ extension LearningLoop {
 
     private func note(_ anchors: String, of event: EventRecord, in rebuild: inout SpaceRebuild) {
         checkAnchors(anchors, of: event)
-        if anchors != context.model.anchors.digest, rebuild.faults.isEmpty {
+        let isNoted = rebuild.faults.contains { $0.hasPrefix("anchors.txt") }
+        if anchors != context.model.anchors.digest, !isNoted {
             rebuild.faults.append("anchors.txt is not the one that event \(event.sequence) was learned with")
         }
     }
@@ -174,8 +182,8 @@ extension LearningLoop {
                         events: pending.compactMap(\.firstEvent))), seed: 0)
             try transaction.resetMeasurements(space: name, since: firstGeneration)
             try rebuild.write(to: transaction, as: generation)
-            try transaction.deleteGenerations(
-                space: name, since: first, except: generation.number, includingPinned: true)
+            // Snapshots that held a document went with it, unless the caller keeps them.
+            try transaction.deleteGenerations(space: name, since: first, except: generation.number)
             let swept = try sweepSessions(of: name, pending, in: transaction)
             var finished = job
             for record in pending {

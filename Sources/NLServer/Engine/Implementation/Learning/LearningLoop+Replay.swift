@@ -28,13 +28,14 @@ extension LearningLoop {
         signals.setStanding(try space.standing(context.store), of: name)
     }
 
-    private func replay(_ event: EventRecord, in space: SpaceMemory) throws {
+    /// Does one event again, in the state it was done in.
+    func replay(_ event: EventRecord, in space: SpaceMemory) throws {
         do {
             switch event.kind {
             case .learn: try replayLearning(event, in: space)
             case .consolidate: try replayConsolidation(event, in: space)
+            case .restore: try replayRestore(event, in: space)
             case .forget: spaces[space.name]?.event = event.sequence
-            case .restore: throw UnknownJobKind(kind: event.kind.rawValue)
             }
         } catch let interruption as LearningInterruption {
             throw interruption

@@ -78,6 +78,10 @@ extension LearningLoop {
     /// Brings the figures that `/metrics` shows up to date, while nobody waits.
     func refreshRetention() throws {
         for space in measuring.staleFigures.sorted() {
+            guard spaces[space] != nil else {
+                measuring.staleFigures.remove(space)
+                continue
+            }
             let figures = try context.store.read { try $0.retention(space: space) }
             context.journal.retention.withLock { $0[space] = figures }
             measuring.staleFigures.remove(space)

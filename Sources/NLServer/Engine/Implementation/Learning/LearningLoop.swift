@@ -19,6 +19,9 @@ final class LearningLoop {
     private var hasUncheckpointedWrites = false
     /// See ``measureNext()``.
     var measuring: Remeasurement
+    /// When the job that runs was taken up.
+    private(set) var jobBegan: ContinuousClock.Instant?
+    var snapshotStandings: [String: SnapshotStanding] = [:]
 
     init(_ context: EngineContext, spaces: [SpaceMemory]) {
         self.context = context
@@ -33,12 +36,15 @@ final class LearningLoop {
         for space in spaces.keys.sorted() { attempt { try replay(space) } }
         while !signals.isStopping {
             attempt {
+                synchronizeSpaces()
+                try takeDueSnapshots()
                 if try runNextJob() { return }
                 if try queueDueConsolidation() { return }
                 if try measureNext() { return }
                 try refreshRetention()
                 checkpointWhileIdle()
-                signals.waitForWork(until: [nextDue?.moment, measuring.nextMoment].compactMap(\.self).min())
+                let moments = [nextDue?.moment, nextSnapshot, measuring.nextMoment]
+                signals.waitForWork(until: moments.compactMap(\.self).min())
             }
         }
         context.logger.debug("learner stopped")
@@ -64,13 +70,18 @@ final class LearningLoop {
     private func runNextJob() throws -> Bool {
         guard let job = try write({ try $0.startNextJob() }) else { return false }
         signals.began(job.id)
-        defer { signals.ended() }
+        jobBegan = .now
+        defer {
+            jobBegan = nil
+            signals.ended()
+        }
         if job.kind == .consolidate { signals.setQueuedConsolidation(nil, of: job.space) }
         do {
             switch job.kind {
             case .learn: try learn(job)
             case .consolidate: try consolidate(job)
             case .forget: try forget(job)
+            case .restore: try restore(job)
             default: throw UnknownJobKind(kind: job.kind.rawValue)
             }
         } catch LearningInterruption.stopped {
@@ -89,6 +100,7 @@ final class LearningLoop {
         _ job: Store.JobRecord, as status: JobStatus, because failure: JobFailure?
     ) throws {
         let finished = try write(isCancellable: false) { transaction in
+            try chargeLearningTime(to: job.space, in: transaction)
             if job.kind == .forget {
                 return try fail(job, because: failure, in: transaction)
             }
@@ -116,7 +128,12 @@ final class LearningLoop {
             let due = schedule.next(signals.standing(of: space), lastRequest: context.priority.lastRequest)
             guard let due, due.moment <= .now else { continue }
             let journal = context.journal
-            let queued = try write { try journal.queueConsolidation(of: space, trigger: due.trigger, in: $0) }
+            let queued = try write { transaction -> (job: Store.JobRecord, isNew: Bool)? in
+                guard try transaction.space(space) != nil else { return nil }
+                return try journal.queueConsolidation(of: space, trigger: due.trigger, in: transaction)
+            }
+            // Deleted meanwhile: the next round lets go of it.
+            guard let queued else { continue }
             if queued.isNew { signals.queued(1) }
             return true
         }

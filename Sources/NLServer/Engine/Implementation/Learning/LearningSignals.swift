@@ -62,6 +62,14 @@ final class LearningSignals: Sendable {
         state.withLock { $0.standings[space] = standing }
     }
 
+    /// A space has been deleted.
+    func forget(space: String) {
+        state.withLock {
+            $0.consolidations[space] = nil
+            $0.standings[space] = nil
+        }
+    }
+
     // MARK: - The learner's own
 
     /// The learner has taken a job.

@@ -8,12 +8,23 @@ struct GenerationPlan: Sendable {
     let seed: UInt64
     /// With `learn: space`: the job that learns the input.
     var job: JobRecord?
+    /// What was recalled; nil without recall.
+    let recalled: [RecalledDocument]?
 
     /// - Parameter content: the session as it is, or a fresh one.
     /// - Throws: ``EngineError/invalid(parameter:message:)``.
-    init(_ request: GenerationRequest, _ content: SessionContent, _ model: LoadedModel) throws(EngineError) {
+    init(
+        _ request: GenerationRequest, _ content: SessionContent, _ model: LoadedModel, recalled: RecalledPassages? = nil
+    ) throws(EngineError) {
+        var request = request
+        // A model with signs for its turns ends them by one, and may write any words.
+        if case .known = model.chat, case .messages = request.input {
+            request.stop.removeAll { $0 == ChatTemplate.stop }
+        }
         self.request = request
-        input = try InputTokens(request.input, after: content.transcript, model: model)
+        self.recalled = recalled?.documents
+        input = try InputTokens(
+            request.input, after: content.transcript, recalled: recalled?.tokens ?? [], model: model)
         sampling = try Self.sampling(request.sampling)
         // Below 2^53, so that a seed survives a client's JSON parser.
         seed = request.sampling.seed ?? content.nextSeed ?? UInt64.random(in: 0..<(1 << 53))

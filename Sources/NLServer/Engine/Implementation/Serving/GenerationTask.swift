@@ -126,7 +126,8 @@ final class GenerationTask: RunningTask {
         phase = .writing
         let start = GenerationStart(
             generation: space.generation, seed: plan.seed, promptTokenCount: plan.promptTokenCount,
-            reusedTokenCount: plan.input.reused, promptTokens: prompt.finished(), job: plan.job)
+            reusedTokenCount: plan.input.reused, promptTokens: prompt.finished(), job: plan.job,
+            recalled: plan.recalled)
         _ = channel.offer(.started(start))  // the first event: there is room
         if plan.request.maxTokens == 0 { end(Ending(reason: .length, text: "")) }
     }
@@ -146,7 +147,7 @@ final class GenerationTask: RunningTask {
             try sampler.sample(logits, plan.sampling, alternatives: wanted ?? 0)
         }
         let id = Int(drawn.token)
-        let isEnd = id == model.configuration.eosTokenID && !plan.request.ignoresEndOfText
+        let isEnd = model.configuration.endsText(id) && !plan.request.ignoresEndOfText
         let output = matcher.push(isEnd ? "" : decoder.push(id))
         written += 1
         totals.add { $0.completionTokens += 1 }

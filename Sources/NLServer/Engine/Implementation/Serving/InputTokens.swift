@@ -3,14 +3,18 @@ import NLCore
 /// A request's input as tokens that are to be read now.
 struct InputTokens: Sendable {
     let tokens: [Int32]
-    /// How many of the first tokens are not the caller's: BOS.
+    /// How many of the first tokens are not the caller's: BOS, and passages that were recalled.
     let added: Int
     /// How many tokens of the input the session has read before.
     let reused: Int
 
-    /// - Parameter transcript: what the session has read.
+    /// - Parameters:
+    ///   - transcript: what the session has read.
+    ///   - recalled: passages read before the input.
     /// - Throws: ``EngineError/invalid(parameter:message:)`` for nothing to read, or ids outside the vocabulary.
-    init(_ input: GenerationRequest.Input, after transcript: [Int32], model: LoadedModel) throws(EngineError) {
+    init(
+        _ input: GenerationRequest.Input, after transcript: [Int32], recalled: [Int32] = [], model: LoadedModel
+    ) throws(EngineError) {
         var own: [Int32]
         var reused = 0
         switch input {
@@ -23,6 +27,13 @@ struct InputTokens: Sendable {
             }
             own = ids.map(Int32.init)
         case .messages(let messages):
+            if case .known(let format) = model.chat {
+                let reading = format.tokens(
+                    of: messages, after: transcript, model.tokenizer, bos: Int32(model.configuration.bosTokenID))
+                own = reading.tokens
+                if reading.isRepeated { reused = transcript.count }
+                break
+            }
             let reading = ConversationReading(
                 messages, after: model.tokenizer.decode(transcript.lazy.map(Int.init), skipSpecialTokens: true))
             own = model.tokens(of: reading.text)
@@ -31,8 +42,15 @@ struct InputTokens: Sendable {
         guard !own.isEmpty else { throw .invalid(parameter: "prompt", message: "There is nothing to read.") }
         let bos = Int32(model.configuration.bosTokenID)
         let addsBOS = transcript.isEmpty && own[0] != bos
-        tokens = addsBOS ? [bos] + own : own
-        added = addsBOS ? 1 : 0
+        let before = addsBOS ? [bos] + recalled : recalled
+        // The caller's own BOS stays first: passages come after it.
+        if !addsBOS, own[0] == bos, !recalled.isEmpty {
+            tokens = [bos] + recalled + own.dropFirst()
+            added = 1 + recalled.count
+        } else {
+            tokens = before + own
+            added = before.count
+        }
         self.reused = reused
     }
 }

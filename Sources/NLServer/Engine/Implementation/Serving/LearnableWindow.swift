@@ -15,14 +15,14 @@ struct LearnableWindow: Sendable {
     }
 
     /// The closed state before the window, one of each layer.
-    let start: [TitansState<Float>]
+    let start: [MixerState<Float>]
     let tokens: [Int32]
     /// For each token, whether its loss is learned from.
     let learned: [Bool]
     private(set) var next = Next.unknown
 
     /// - Precondition: as many flags as tokens.
-    init(start: [TitansState<Float>], tokens: [Int32], learned: [Bool]) {
+    init(start: [MixerState<Float>], tokens: [Int32], learned: [Bool]) {
         precondition(tokens.count == learned.count, "\(learned.count) flags for \(tokens.count) tokens")
         self.start = start
         self.tokens = tokens
@@ -62,9 +62,7 @@ extension LearnableWindow {
 
     /// The state before the window as tensors.
     func blobs(prefix: String) -> [StateBlob] {
-        start.enumerated().flatMap { layer, state in
-            Self.parts(of: state).map { StateBlob(name: "\(prefix)\(layer)/\($0.name)", tensor: $0.tensor) }
-        }
+        MixerState.parts(of: start).map { StateBlob(name: prefix + $0.name, tensor: $0.tensor) }
     }
 
     /// A window as it was persisted.
@@ -75,23 +73,13 @@ extension LearnableWindow {
     ) throws(LevelCodecError) {
         var found: [String: StateBlob] = [:]
         for blob in blobs { found[blob.name] = blob }
-        var start: [TitansState<Float>] = []
-        for layer in 0..<configuration.layers {
-            var state = TitansState<Float>(configuration, batch: 1)
-            func tensor(_ name: String, like zeros: Tensor<Float>) throws(LevelCodecError) -> Tensor<Float> {
-                let name = "\(prefix)\(layer)/\(name)"
-                guard let blob = found[name] else {
-                    throw LevelCodecError(level: "working", blob: name, reason: "it is missing")
-                }
-                return try Tensor(blob, shape: zeros.shape, level: "working")
+        let names = found.keys.lazy.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+        let start = try MixerState<Float>.states(configuration, names: names) {
+            (name, shape) throws(LevelCodecError) in
+            guard let blob = found[prefix + name] else {
+                throw LevelCodecError(level: "working", blob: prefix + name, reason: "it is missing")
             }
-            state.history = try tensor("history", like: state.history)
-            for kind in MemoryKind.allCases {
-                state.delta[kind] = MemoryWeights(
-                    w1: try tensor("\(kind.rawValue).w1", like: state.delta[kind].w1),
-                    w2: try tensor("\(kind.rawValue).w2", like: state.delta[kind].w2))
-            }
-            start.append(state)
+            return try Tensor(blob, shape: shape, level: "working")
         }
         let size = configuration.projectionChunkSize
         guard metadata.tokens.count == size, metadata.learned.count == size else {
@@ -100,12 +88,5 @@ extension LearnableWindow {
         }
         self.init(start: start, tokens: metadata.tokens, learned: metadata.learned)
         next = metadata.next
-    }
-
-    private static func parts(of state: TitansState<Float>) -> [(name: String, tensor: Tensor<Float>)] {
-        [("history", state.history)]
-            + MemoryKind.allCases.flatMap { kind in
-                [("\(kind.rawValue).w1", state.delta[kind].w1), ("\(kind.rawValue).w2", state.delta[kind].w2)]
-            }
     }
 }

@@ -11,7 +11,12 @@ extension Serving {
         let hold = try takePlace()
         do {
             let content = try await open(request.session, in: request.space, hold)
-            var plan = try await prepare { [context] in try GenerationPlan(request, content, context.model) }
+            let recalled = try await recall(for: request)
+            var plan = try await prepare { [context] in
+                // Laid out here, the first time, and not on the decode thread.
+                if request.recall == .journal { _ = try context.spaces.untouched(context.model) }
+                return try GenerationPlan(request, content, context.model, recalled: recalled)
+            }
             // Last of what can be refused: a request that is has put no document into the journal.
             if request.learn == .space { plan.job = try await context.journal.accept(submission(request)).job }
             return begin(plan, content, queued: began, hold)
@@ -30,7 +35,10 @@ extension Serving {
             DecodeScheduler.Entry(
                 make: { [self] () throws(EngineError) in
                     // Pinned now that it starts, to what is newest now.
-                    let space = try context.spaces.current(plan.request.space)
+                    let space =
+                        plan.request.recall == .journal
+                        ? try context.spaces.untouched(context.model)
+                        : try context.spaces.current(plan.request.space)
                     return try GenerationTask(
                         plan, content: content, space: space, model: context.model, channel: channel,
                         totals: context.totals, queued: queued, hold: hold

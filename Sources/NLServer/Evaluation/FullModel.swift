@@ -1,0 +1,28 @@
+import Foundation
+
+/// A copy of a model directory whose ingestion adapts every tensor, for the row `full`. The weights are linked.
+enum FullModel {
+    /// - Parameter learningRate: nil keeps the level's own.
+    /// - Throws: ``EvaluationError`` if the directory has no configuration that can be read.
+    static func write(of model: String, to directory: URL, learningRate: Double?) throws {
+        let source = URL(filePath: model, directoryHint: .isDirectory).resolvingSymlinksInPath()
+        let files = FileManager.default
+        try files.createDirectory(at: directory, withIntermediateDirectories: true)
+        let configuration = source.appending(path: "config.json")
+        guard let object = try JSONSerialization.jsonObject(with: Data(contentsOf: configuration)) as? [String: Any],
+            var levels = object["cms_levels"] as? [[String: Any]], levels.count >= 3
+        else { throw EvaluationError("\(configuration.path): there are no three cms_levels to adapt tensors with") }
+        // The first level that documents are learned into; the levels beside it keep to theirs.
+        levels[1]["adapts"] = ["*"]
+        if let learningRate { levels[1]["learning_rate"] = learningRate }
+        var changed = object
+        changed["cms_levels"] = levels
+        let data = try JSONSerialization.data(withJSONObject: changed, options: [.prettyPrinted, .sortedKeys])
+        try data.write(to: directory.appending(path: "config.json"))
+        for name in ["model.safetensors", "tokenizer.json", "anchors.txt"] {
+            let file = source.appending(path: name)
+            guard files.fileExists(atPath: file.path) else { continue }
+            try files.createSymbolicLink(at: directory.appending(path: name), withDestinationURL: file)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+/// Closed-book questions: passages are learned as documents, their questions asked without them.
+struct PassageSuite: Sendable {
+    /// Longest answer.
+    static let answerTokens = 32
+
+    let passages: [PassageCase]
+
+    func run(_ bench: EvaluationBench) async throws {
+        let counts = bench.settings.counts
+        guard let most = counts.max(), passages.count >= most else {
+            throw EvaluationError("there are \(passages.count) passages, fewer than --counts asks for")
+        }
+        let base = try await bench.withBase { memory in
+            let standing = try await memory.standing()
+            var gained: [Int: [String: Double]] = [:]
+            for count in counts {
+                let figures = try await figures(count, .base, memory, bench)
+                gained[count] = figures
+                guard bench.settings.rows.contains(.base) else { continue }
+                var row = memory.row(
+                    .base, .untouched, figures: figures, cases: questions(count).count, standing: standing)
+                row.documents = count
+                try bench.report.add(row)
+            }
+            return gained
+        }
+        for (learner, rows) in bench.settings.learners {
+            for count in counts {
+                try await bench.withMemory(learner) { memory in
+                    try await memory.learn(documents(count))
+                    try await bench.scoring(memory) { stage in
+                        let standing = try await memory.standing()
+                        for row in rows where row.isScored(stage) {
+                            var figures = try await figures(count, row, memory, bench)
+                            figures["net_gain"] =
+                                (figures["containment"] ?? 0) - (base[count]?["containment"] ?? 0)
+                            try bench.report.add(
+                                memory.row(
+                                    row, stage, figures: figures, cases: questions(count).count, standing: standing))
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private func documents(_ count: Int) -> [EvaluationDocument] {
+        passages.prefix(count).enumerated().map { index, passage in
+            EvaluationDocument(
+                id: "squad-\(index)", title: passage.title.isEmpty ? nil : passage.title, text: passage.context)
+        }
+    }
+
+    private func questions(_ count: Int) -> [TaskItem] {
+        passages.prefix(count).flatMap(\.questions).map { TaskItem.question($0.question, $0.answer) }
+    }
+
+    private func figures(
+        _ count: Int, _ row: EvaluationRow, _ memory: EvaluatedMemory, _ bench: EvaluationBench
+    ) async throws -> [String: Double] {
+        let questions = questions(count)
+        let answers = try await bench.complete(
+            questions.map { .init(prompt: $0.prompt, maxTokens: Self.answerTokens, stop: ["\n"]) }, row, "questions",
+            of: memory)
+        let pairs = zip(questions, answers)
+        return [
+            "exact": share(
+                pairs.map { AnswerMetric.normalized($1) == AnswerMetric.normalized($0.answer) }),
+            "containment": share(pairs.map { AnswerMetric.contains($1, answer: $0.answer) }),
+        ]
+    }
+}

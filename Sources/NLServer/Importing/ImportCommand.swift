@@ -1,0 +1,56 @@
+import ArgumentParser
+import Foundation
+import NLCore
+
+/// `nlserver import`: makes a model directory of a Hugging Face one.
+struct ImportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import",
+        abstract: "Make a model that keeps learning of a Llama-family checkpoint.",
+        discussion: """
+            Reads a Hugging Face directory (config.json, *.safetensors, tokenizer.json) of a Llama, Mistral, Qwen2, Qwen3 \
+            or SmolLM model and writes one that `nlserver serve --model` reads: attention stays as it is, the MLP of each \
+            layer becomes a level (or stays base). Nothing is approximated: what is not supported is refused by name.
+
+              nlserver import SmolLM2-135M --output smollm2 --dry-run
+              nlserver import SmolLM2-135M --output smollm2 && nlserver serve --model smollm2
+            """)
+
+    @Argument(help: "The Hugging Face directory.")
+    var directory: String
+    @Option(help: "The model directory to write; it must not exist, or be empty.")
+    var output: String
+    @Flag(help: "Check everything and say what the model will take, but write nothing.")
+    var dryRun = false
+    @Option(help: "Positions a session's cache holds at most; the model's context, up to 8192, unless said.")
+    var context: Int?
+    @Option(
+        help: """
+            The level of each layer's MLP, from the first, by commas: base, slow, medium or fast. Unless said, the first \
+            half is base, then slow, medium, and fast at the end.
+            """)
+    var layerLevels: String?
+    @Option(help: "General text (UTF-8) that consolidations are held against; it becomes anchors.txt.")
+    var anchors: String?
+    @Option(help: "Tokens of a session to state the memory for.")
+    var sessionTokens = 2048
+
+    func validate() throws {
+        guard sessionTokens >= 1 else { throw ValidationError("--session-tokens must be at least 1") }
+    }
+
+    func run() throws {
+        let source = URL(filePath: directory, directoryHint: .isDirectory)
+        let target = URL(filePath: output, directoryHint: .isDirectory)
+        var options = ImportOptions()
+        options.contextLength = context
+        options.layerLevels = layerLevels.map {
+            $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+        }
+        let files = try ImportedFiles(source, anchors: anchors, options)
+        for line in try files.report(sessionTokens: sessionTokens) { print(line) }
+        if dryRun { return print("dry run: nothing was written") }
+        try files.write(to: target)
+        print("the model is in \(target.path)")
+    }
+}

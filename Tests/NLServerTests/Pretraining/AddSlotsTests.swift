@@ -1,0 +1,58 @@
+import Foundation
+import NLCore
+import Testing
+
+@testable import NLServer
+
+/// `nlserver add-slots` makes a model that computes the same, and a daemon learns into its slots.
+@Suite struct AddSlotsTests {
+    private let home: EngineHome
+
+    init() throws { home = try EngineHome() }
+
+    private func run(_ arguments: [String] = [], output: URL) throws {
+        let common = ["--model", home.model.path, "--output", output.path, "--tokens", "1024"]
+        try AddSlotsCommand.parse(common + ["--half-keys", "12", "--active", "4"] + arguments).run()
+    }
+
+    @Test func theModelComputesTheSameAndLearnsIntoItsSlots() throws {
+        let output = URL(fileURLWithPath: home.path).appendingPathComponent("slotted")
+        try run(output: output)
+        let (before, after) = (
+            try LoadedModel(directory: home.model.path), try LoadedModel(directory: output.path)
+        )
+        #expect(after.levels[1].tensors.map(\.name) == (0..<2).map { "blocks.\($0).levels.1.slots.values" })
+        #expect(after.levels[1].tensors.allSatisfy { $0.shape == [144, 32] })
+        #expect(after.fingerprint != before.fingerprint)
+        #expect(
+            try SafetensorsFile(contentsOf: output.appendingPathComponent("model.safetensors")).names
+                .allSatisfy { !$0.hasSuffix(".values") })
+        // Weights are stored as bfloat16, so the two are compared as they are stored.
+        let tokens = after.tokens(of: "The miller watched the water.")
+        func logits(_ configuration: HopeConfiguration, _ parameters: ParameterSet<Float>) -> [Float] {
+            let model = HopeModel(configuration, parameters, on: Tape<Float>()) { _ in false }
+            return model(tokens, batch: 1).logits.value.elements
+        }
+        var plain = ParameterSet<Float>()
+        for name in before.base.names { plain[name] = after.base[name] }
+        #expect(logits(after.configuration, after.base) == logits(before.configuration, plain))
+    }
+
+    @Test func theSameSeedGivesTheSameBytesInPlaceToo() throws {
+        let output = URL(fileURLWithPath: home.path).appendingPathComponent("slotted")
+        try run(output: output)
+        let first = try Data(contentsOf: output.appendingPathComponent("model.safetensors"))
+        try run(output: home.model)
+        #expect(try Data(contentsOf: home.model.appendingPathComponent("model.safetensors")) == first)
+        #expect { try run(output: home.model) } throws: { "\($0)".contains("has slots already") }
+    }
+
+    @Test func whatCannotBeIsSaid() throws {
+        let output = URL(fileURLWithPath: home.path).appendingPathComponent("slotted")
+        #expect { try run(["--level", "deep"], output: output) } throws: { "\($0)".contains("fast, medium, slow") }
+        #expect { try run(["--active", "12"], output: output) } throws: { "\($0)".contains("slots.active") }
+        try FileManager.default.removeItem(at: home.model.appendingPathComponent("anchors.txt"))
+        #expect { try run(output: output) } throws: { "\($0)".contains("anchors.txt") }
+        #expect(!FileManager.default.fileExists(atPath: output.path))
+    }
+}
