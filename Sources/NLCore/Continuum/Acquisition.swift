@@ -18,7 +18,7 @@ public struct Acquisition: Sendable {
         /// Target for a short document, in nats a token: it must come back word for word.
         public var shortTarget = 0.1
         /// Target for a long one, as a share of its loss by the untouched base.
-        public var longTargetShare = 0.6
+        public var longTargetShare = 0.66
         /// A document of at most this many tokens is short.
         public var shortLength = 128
         /// A document of at least this many tokens is long; between the two, targets are interpolated.
@@ -217,7 +217,7 @@ public struct Acquisition: Sendable {
             let old = rehearsal.next(windowSize: min(settings.windowSize, max(text.tokenCount, 64)))
         {
             rehearsalDebt = max(rehearsalDebt - Double(old.inputs.count), 0)
-            try levels.rehearse(old, .acquisition, trained, by: window)
+            try levels.rehearse(old, .acquisition, trained, by: window, goals: settings)
             learnedTokens += old.inputs.count
             return progress(surprise: [])
         }

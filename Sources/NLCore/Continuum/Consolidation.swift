@@ -2,8 +2,8 @@
 ///
 /// 1. Measure the documents and the anchors as they stand.
 /// 2. A candidate: the slow level absorbs the acquisition levels' Δθ on the tensors both adapt, where that changes
-///    nothing, and what is left of the faster levels goes; then the slow level alone is trained on the new
-///    documents, with rehearsal of older ones and of anchors, until the documents are as well known as before.
+///    nothing, and what is left of the faster levels goes; then, unless that was all, the slow level alone is trained
+///    on the new documents, with rehearsal of older ones and of anchors, until they are as well known as before.
 /// 3. Measure again. The candidate is adopted if general text got at most a bound worse and the documents' recall
 ///    did not fall; else everything stays as it was.
 /// 4. Documents learned one after another have lost some of each other. Learning them together can bring that back:
@@ -100,7 +100,7 @@ public struct Consolidation: Sendable {
     private var windowStart = 0
     private var states: [MixerState<Float>]?
     private var passSum = 0.0
-    private var pass = 1
+    private var pass = 0
     private var tokens = 0
     private var rehearsalDebt = 0.0
 
@@ -162,7 +162,8 @@ public struct Consolidation: Sendable {
             beforeDocuments = Array(measurement.losses.prefix(new.count))
             levels.absorb(keeping: settings.kept)
             order.shuffle(using: &random)
-            phase = new.isEmpty ? .after : .learning
+            // Where the slow level could take everything over as it is, there may be nothing to train.
+            phase = .after
             restartMeasurement()
         case .learning: try learnWindow()
         case .after:
@@ -211,7 +212,7 @@ public struct Consolidation: Sendable {
     private mutating func learnWindow() throws(NumericsError) {
         if rehearsalDebt >= Double(settings.windowSize), let text = rehearsal.next(windowSize: settings.windowSize) {
             rehearsalDebt -= Double(text.inputs.count)
-            try levels.rehearse(text, .consolidation, trained, by: window)
+            try levels.rehearse(text, .consolidation, trained, by: window, goals: settings.targets)
             tokens += text.inputs.count
             return
         }

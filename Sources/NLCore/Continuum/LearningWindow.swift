@@ -30,11 +30,13 @@ public struct LearningWindow: Sendable {
     ///   - trained: names of the tensors whose gradients are wanted.
     ///   - teacher: parameters whose predictions are to be kept (distillation); the losses are then cross-entropies
     ///     against those, and `targets` only say how many there are. The text begins in this window.
+    ///   - knownBelow: no gradient is taken where the mean loss is at most this, in nats a token: what is known costs
+    ///     nothing.
     /// - Throws: ``NumericsError/nonFiniteLoss``.
     public func read(
         _ inputs: [Int32], targets: [Int32], batch: Int = 1, weights: [Float]? = nil,
         states: [MixerState<Float>]?, parameters: ParameterSet<Float>, trained: Set<String>,
-        teacher: ParameterSet<Float>? = nil
+        teacher: ParameterSet<Float>? = nil, knownBelow: Double? = nil
     ) throws(NumericsError) -> Reading {
         precondition(teacher == nil || states == nil, "a teacher reads a text from its beginning")
         let tape = Tape<Float>()
@@ -48,7 +50,8 @@ public struct LearningWindow: Sendable {
                 result.logits.crossEntropy(targets, weights: weights)
             }
         guard losses.allSatisfy(\.isFinite) else { throw .nonFiniteLoss }
-        guard !trained.isEmpty else { return Reading(losses: losses, gradients: nil, states: result.states) }
+        let mean = losses.reduce(0.0) { $0 + Double($1) } / Double(max(losses.count, 1))
+        guard !trained.isEmpty && mean > knownBelow ?? -1 else { return Reading(losses: losses, gradients: nil, states: result.states) }
         tape.backward(from: loss)
         return Reading(losses: losses, gradients: model.gradients(), states: result.states)
     }
@@ -75,16 +78,26 @@ extension SpaceLevels {
         return reading
     }
 
-    /// Reads one rehearsed window. Its losses are no surprise. A document is learned again; of general text only what
-    /// the untouched base predicts is kept, since a level has nothing to learn there.
+    /// Reads one rehearsed window. Its losses are no surprise. A document is learned again where it has risen above
+    /// its target; where it has not, more would only harm others. Of general text what the untouched base predicts is
+    /// kept: a level has nothing to learn there.
     ///
+    /// - Parameter goals: the targets of documents.
     /// - Throws: ``NumericsError``, and leaves the levels as they were.
     mutating func rehearse(
-        _ old: Rehearsal.Window, _ role: LevelDefinition.Role, _ trained: Set<String>, by window: LearningWindow
+        _ old: Rehearsal.Window, _ role: LevelDefinition.Role, _ trained: Set<String>, by window: LearningWindow,
+        goals: Acquisition.Settings
     ) throws(NumericsError) {
+        var goal: Double?
+        if !old.isAnchor {
+            let untouched = try window.read(
+                old.inputs, targets: old.targets, states: nil, parameters: base, trained: [])
+            let loss = untouched.losses.reduce(0.0) { $0 + Double($1) } / Double(max(untouched.losses.count, 1))
+            goal = goals.target(tokenCount: old.textLength, baseLoss: loss)
+        }
         let reading = try window.read(
             old.inputs, targets: old.targets, states: nil, parameters: effective, trained: trained,
-            teacher: old.isAnchor ? base : nil)
+            teacher: old.isAnchor ? base : nil, knownBelow: goal)
         try gather(reading, role, tokenCount: old.inputs.count, isNew: false)
     }
 

@@ -150,7 +150,9 @@ public struct LevelState: Sendable {
             taken[name] = tensor
             other.delta[name] = .zeros(tensor.shape)
         }
+        guard taken.norm > 0 else { return }
         delta = delta.adding([taken])
+        counters.updates += 1
     }
 
     /// η as it is now, in force at the next update.

@@ -11,6 +11,8 @@ public struct Rehearsal: Sendable {
         public let targets: [Int32]
         /// Whether it is general text, not a document of the journal.
         public let isAnchor: Bool
+        /// Tokens of the whole text.
+        public let textLength: Int
     }
 
     private let journal: [LearningText]
@@ -45,6 +47,7 @@ public struct Rehearsal: Sendable {
         let windows = text.windows(of: windowSize)
         let range = windows[random.nextIndex(below: windows.count)]
         return Window(
-            inputs: Array(text.inputs[range]), targets: Array(text.targets[range]), isAnchor: isAnchor)
+            inputs: Array(text.inputs[range]), targets: Array(text.targets[range]), isAnchor: isAnchor,
+            textLength: text.tokenCount)
     }
 }

@@ -94,6 +94,7 @@ extension HopeConfiguration.Level {
             optimizer: try c.decodeIfPresent(String.self, forKey: .optimizer),
             learningRate: try c.decodeIfPresent(Double.self, forKey: .learningRate),
             adapts: try c.decodeIfPresent([String].self, forKey: .adapts))
+        slots = try c.decodeIfPresent(Slots.self, forKey: .slots)
     }
 
     /// Writes what was said.
@@ -105,5 +106,6 @@ extension HopeConfiguration.Level {
         try c.encodeIfPresent(optimizer, forKey: .optimizer)
         try c.encodeIfPresent(learningRate, forKey: .learningRate)
         try c.encodeIfPresent(adapts, forKey: .adapts)
+        try c.encodeIfPresent(slots, forKey: .slots)
     }
 }

@@ -64,7 +64,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .consolidateIdle: "5m"
         case .anchorBound: "0.02"
         case .learnTargetLoss: "0.1"
-        case .learnTargetRatio: "0.6"
+        case .learnTargetRatio: "0.66"
         case .learnMaxPasses: "24"
         case .rehearsalShare: "0.5"
         case .remeasureTokens: "4096"

@@ -32,7 +32,7 @@ struct EngineConfiguration: Sendable, Equatable {
     /// A document of up to 128 tokens is learned at this mean loss in nats per token (design §3)…
     var learnTargetLoss = 0.1
     /// …one of 1,000 tokens or more at this share of what the untouched base gave it; in between, interpolated.
-    var learnTargetRatio = 0.6
+    var learnTargetRatio = 0.66
     /// A job that has not reached its target after this many passes ends as learned with `targetReached == false`.
     var learnMaxPasses = 24
     /// Share of the tokens trained on that are rehearsed, half from the journal, half anchors.

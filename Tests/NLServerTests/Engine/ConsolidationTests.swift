@@ -6,7 +6,7 @@ import Testing
 @testable import NLServer
 
 /// What was learned moves to the slow level, if the gate lets it; every attempt is on record.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ConsolidationTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ConsolidationTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

@@ -6,7 +6,7 @@ import Testing
 @testable import NLServer
 
 /// Jobs queue, tell how far they are, end when they are told to; the same document is one job.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct JobTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct JobTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

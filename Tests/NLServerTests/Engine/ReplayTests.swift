@@ -7,7 +7,7 @@ import Testing
 
 /// Learning is a pure function of the log: thread counts, crashes, cancelled jobs in between and damaged generations
 /// change nothing in the bits that come out.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ReplayTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ReplayTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

@@ -3,7 +3,7 @@ import Testing
 @testable import NLServer
 
 /// Serving goes first, learning goes on, and neither changes what is learned.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ServingPriorityTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ServingPriorityTests {
     @Test func theLearnerWaitsOnlyWhileSomebodyIsServed() {
         let priority = ServingPriority()
         let clock = ContinuousClock()

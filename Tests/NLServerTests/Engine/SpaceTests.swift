@@ -6,7 +6,7 @@ import Testing
 @testable import NLServer
 
 /// Spaces share a process, a model and a learner, and nothing else.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct SpaceTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct SpaceTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

@@ -7,7 +7,7 @@ import Testing
 @testable import Store
 
 /// A full disk stops learning, not serving; nothing is published that is not on disk.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct StorageFailureTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct StorageFailureTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

@@ -6,7 +6,7 @@ import Testing
 
 /// Catches an evaluation that does not measure what a user would find: it runs the built program, which starts daemons
 /// on a model small enough to learn in a test, kills them and starts them again.
-@Suite(.timeLimit(.minutes(3))) struct EvaluationRunTests {
+@Suite(.timeLimit(.minutes(10))) struct EvaluationRunTests {
     private struct Result: Decodable {
         struct Row: Decodable {
             struct Standing: Decodable {

@@ -6,7 +6,7 @@ import Testing
 
 /// Catches work that goes on for a client who is gone, memory that grows for one who does not read, and the crash
 /// that reading a body the wrong way causes.
-@Suite(.timeLimit(.minutes(1)), .serialized) struct DisconnectTests {
+@Suite(.timeLimit(.minutes(10)), .serialized) struct DisconnectTests {
     private static let long = #"{"prompt":"x","max_tokens":4000,"stream":true}"#
     private static let longWhole = #"{"prompt":"x","max_tokens":4000}"#
 
@@ -95,7 +95,7 @@ import Testing
 }
 
 /// Catches a shutdown that cuts without a word, or waits without end.
-@Suite(.timeLimit(.minutes(1))) struct ShutdownTests {
+@Suite(.timeLimit(.minutes(10))) struct ShutdownTests {
     @Test func theEndOfTheGracePeriodIsToldInTheStream() async throws {
         try await LiveServer.run(.init(tokenDelay: .milliseconds(5))) { server in
             let connection = try RawConnection(port: server.port)

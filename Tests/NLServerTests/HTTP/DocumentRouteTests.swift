@@ -4,7 +4,7 @@ import Testing
 @testable import NLServer
 
 /// Catches documents that are lost, doubled, or answered out of turn.
-@Suite(.timeLimit(.minutes(1))) struct DocumentRouteTests {
+@Suite(.timeLimit(.minutes(10))) struct DocumentRouteTests {
     @Test func aDocumentIsAcceptedOnceHoweverOftenItIsSent() async throws {
         try await LiveServer.run { server in
             let first = try await server.send(.post, "/v1/documents", json: #"{"text":"one","id":"d"}"#)

@@ -6,7 +6,7 @@ import Testing
 
 /// Catches a refusal with the wrong status, the wrong shape, or without what would have been accepted; and any that
 /// changes state or ends the process.
-@Suite(.timeLimit(.minutes(1))) struct ErrorRouteTests {
+@Suite(.timeLimit(.minutes(10))) struct ErrorRouteTests {
     struct Case: Sendable, CustomTestStringConvertible {
         var method: HTTPRequest.Method = .post
         var path: String

@@ -4,7 +4,7 @@ import Testing
 @testable import NLServer
 
 /// Catches recall that is asked for wrongly and answered, or answered outside the contract.
-@Suite(.timeLimit(.minutes(1))) struct RecallRouteTests {
+@Suite(.timeLimit(.minutes(10))) struct RecallRouteTests {
     @Test func theAnswerSaysWhatWasRecalled() async throws {
         let contract = try Contract()
         try await LiveServer.run { server in

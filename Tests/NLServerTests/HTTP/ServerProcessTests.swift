@@ -6,7 +6,7 @@ import Testing
 
 /// Catches a daemon that does not end when told to, ends without persisting, or hides why it cannot start. Each runs in
 /// a process of its own, because signals are the process's.
-@Suite(.timeLimit(.minutes(1))) struct ServerProcessTests {
+@Suite(.timeLimit(.minutes(10))) struct ServerProcessTests {
     /// Runs the daemon on a free port until it ends by itself or by what `during` does.
     private static func serve(
         _ engine: InMemoryEngine, grace: Duration = .seconds(20),

@@ -8,7 +8,7 @@ import Testing
 @testable import NLServer
 
 /// A pretrained Transformer through `nlserver import` and the whole engine: it says what it said, and learns.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct ImportedServingTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ImportedServingTests {
     private let home: EngineHome
     private let imported: String
 

@@ -5,7 +5,7 @@ import Testing
 @testable import NLServer
 
 /// What a run leaves for the server, its log and its figures.
-@Suite(.timeLimit(.minutes(2))) struct ModelOutputTests {
+@Suite(.timeLimit(.minutes(10))) struct ModelOutputTests {
     @Test func theOutputIsAModelDirectoryWithTheFactsOfItsTraining() throws {
         let folder = try TemporaryFolder()
         let data = try folder.write("text.jsonl", PretrainingFixture.jsonLines(60))

@@ -7,7 +7,7 @@ import Testing
 @testable import NLServer
 
 /// The command stopped in every way it can be, and continued.
-@Suite(.timeLimit(.minutes(3))) struct ResumeTests {
+@Suite(.timeLimit(.minutes(10))) struct ResumeTests {
     private let folder: TemporaryFolder
     private let data: String
 

@@ -6,7 +6,7 @@ import Testing
 @testable import Store
 
 /// Would catch: requests that change, stall or outlive one another, and sessions moved by answers that nobody got.
-@Suite(.timeLimit(.minutes(3))) struct ConcurrentServingTests {
+@Suite(.timeLimit(.minutes(10))) struct ConcurrentServingTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

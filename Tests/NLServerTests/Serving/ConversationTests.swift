@@ -4,7 +4,7 @@ import Testing
 @testable import NLServer
 
 /// Would catch: a conversation that is read twice, or with a line too many or too few.
-@Suite(.timeLimit(.minutes(2))) struct ConversationTests {
+@Suite(.timeLimit(.minutes(10))) struct ConversationTests {
     private let user = ChatMessage(role: .user, content: "Who wrote Emma?")
 
     @Test func aFreshSessionReadsTheWhole() {

@@ -6,7 +6,7 @@ import Testing
 @testable import NLServer
 
 /// Would catch: a decode thread that spins, sleeps through a wake-up, forgets a request, or copies states.
-@Suite(.timeLimit(.minutes(1))) struct DecodeSchedulerTests {
+@Suite(.timeLimit(.minutes(10))) struct DecodeSchedulerTests {
     private let home: EngineHome
     private let model: LoadedModel
     private let space: PublishedSpace

@@ -4,7 +4,7 @@ import Testing
 @testable import NLServer
 
 /// Would catch: a fast level that learns from what the model wrote, or where it should not, or not where it should.
-@Suite(.timeLimit(.minutes(2))) struct FastLevelTests {
+@Suite(.timeLimit(.minutes(10))) struct FastLevelTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

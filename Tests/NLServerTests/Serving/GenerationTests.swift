@@ -4,7 +4,7 @@ import Testing
 @testable import NLServer
 
 /// Would catch: texts that are not the model's, wrong probabilities, ends that are missed or come late.
-@Suite(.timeLimit(.minutes(2))) struct GenerationTests {
+@Suite(.timeLimit(.minutes(10))) struct GenerationTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

@@ -5,7 +5,7 @@ import Testing
 @testable import NLServer
 
 /// Would catch: half a request in a session after the process was killed, and a continuation that is another.
-@Suite(.timeLimit(.minutes(3))) struct InterruptedRequestTests {
+@Suite(.timeLimit(.minutes(10))) struct InterruptedRequestTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

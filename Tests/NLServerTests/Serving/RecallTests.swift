@@ -4,7 +4,7 @@ import Testing
 @testable import NLServer
 
 /// Catches recall that reads the wrong passages, more than it may, with the wrong levels, or leaves anything behind.
-@Suite(.timeLimit(.minutes(1))) struct RecallTests {
+@Suite(.timeLimit(.minutes(10))) struct RecallTests {
     private static func request(
         _ input: GenerationRequest.Input, _ recall: RecallMode, budget: Int? = nil, echo: Bool = false
     ) -> GenerationRequest {

@@ -5,7 +5,7 @@ import Testing
 @testable import NLServer
 
 /// Would catch: scores that are not the model's, that move something, or that depend on who else is served.
-@Suite(.timeLimit(.minutes(2))) struct ScoringTests {
+@Suite(.timeLimit(.minutes(10))) struct ScoringTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

@@ -6,7 +6,7 @@ import Testing
 @testable import NLServer
 
 /// Would catch: a session that goes on as another than it stopped, in whatever way it was cut or stored.
-@Suite(.timeLimit(.minutes(3))) struct SessionContinuationTests {
+@Suite(.timeLimit(.minutes(10))) struct SessionContinuationTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

@@ -5,7 +5,7 @@ import Testing
 
 /// Would catch: sessions that stay locked, places and patience that are not given back or given back twice, states that
 /// pile up in memory.
-@Suite(.timeLimit(.minutes(1))) struct SessionRegistryTests {
+@Suite(.timeLimit(.minutes(10))) struct SessionRegistryTests {
     private let registry = SessionRegistry()
     private let priority = ServingPriority()
 

@@ -221,6 +221,8 @@ extension InMemoryEngine {
         let shared = documentOrder.filter { documentsByID[$0]?.space == space }
             .map { (id: $0, count: words(textsByID[$0] ?? "").intersection(asked).count) }
             .filter { $0.count > 0 }.sorted { $0.count > $1.count }
-        return shared.map { RecalledDocument(id: $0.id, score: Double($0.count) / Double(shared[0].count)) }
+        return shared.map {
+            RecalledDocument(id: documentsByID[$0.id]?.id ?? $0.id, score: Double($0.count) / Double(shared[0].count))
+        }
     }
 }
