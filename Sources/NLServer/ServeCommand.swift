@@ -38,6 +38,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.learnTargetRatio)) var learnTargetRatio: String?
     @Option(help: Self.help(.learnMaxPasses)) var learnMaxPasses: String?
     @Option(help: Self.help(.rehearsalShare)) var rehearsalShare: String?
+    @Option(help: Self.help(.remeasureTokens)) var remeasureTokens: String?
     @Option(help: Self.help(.snapshotEvery)) var snapshotEvery: String?
     @Option(help: Self.help(.snapshotKeep)) var snapshotKeep: String?
     @Option(help: Self.help(.settling)) var settling: String?
@@ -62,8 +63,8 @@ struct ServeCommand: AsyncParsableCommand {
             (.consolidateEvery, consolidateEvery), (.consolidateIdle, consolidateIdle), (.anchorBound, anchorBound),
             (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio),
             (.learnMaxPasses, learnMaxPasses),
-            (.rehearsalShare, rehearsalShare), (.settling, settling), (.recallBudgetTokens, recallBudgetTokens),
-            (.shutdownGrace, shutdownGrace),
+            (.rehearsalShare, rehearsalShare), (.remeasureTokens, remeasureTokens), (.settling, settling),
+            (.recallBudgetTokens, recallBudgetTokens), (.shutdownGrace, shutdownGrace),
             (.idleTimeout, idleTimeout), (.logLevel, logLevel), (.logFormat, logFormat),
         ]
         return Dictionary(uniqueKeysWithValues: all.compactMap { option, value in value.map { (option, $0) } })

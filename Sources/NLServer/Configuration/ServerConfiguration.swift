@@ -55,6 +55,7 @@ struct ServerConfiguration: Sendable, Equatable {
         engine.learnTargetRatio = try reader.number(.learnTargetRatio, 0...1)
         engine.learnMaxPasses = try reader.integer(.learnMaxPasses, 1...10_000)
         engine.rehearsalShare = try reader.number(.rehearsalShare, 0...0.9)
+        engine.remeasureTokens = try reader.integer(.remeasureTokens, 0...1_000_000_000)
         engine.snapshotEvery = try reader.duration(.snapshotEvery)
         engine.snapshotKeep = try reader.integer(.snapshotKeep, 1...10_000)
         engine.settles = try reader.value(.settling, "true or false", OptionValue.boolean)
@@ -96,6 +97,7 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .learnTargetRatio: "\(e.learnTargetRatio)"
                 case .learnMaxPasses: "\(e.learnMaxPasses)"
                 case .rehearsalShare: "\(e.rehearsalShare)"
+                case .remeasureTokens: "\(e.remeasureTokens)"
                 case .snapshotEvery: "\(e.snapshotEvery.seconds)s"
                 case .snapshotKeep: "\(e.snapshotKeep)"
                 case .settling: "\(e.settles)"

@@ -21,6 +21,7 @@ enum ServerOption: String, CaseIterable, Sendable {
     case learnTargetRatio = "learn-target-ratio"
     case learnMaxPasses = "learn-max-passes"
     case rehearsalShare = "rehearsal-share"
+    case remeasureTokens = "remeasure-tokens"
     case snapshotEvery = "snapshot-every"
     case snapshotKeep = "snapshot-keep"
     case settling
@@ -66,6 +67,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .learnTargetRatio: "0.68"
         case .learnMaxPasses: "24"
         case .rehearsalShare: "0.5"
+        case .remeasureTokens: "4096"
         case .snapshotEvery: "0"
         case .snapshotKeep: "7"
         case .settling: "true"
@@ -103,6 +105,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .learnTargetRatio: "A document of 1,000 tokens or more is learned at this share of its loss by the base."
         case .learnMaxPasses: "Most passes over a document; what is not learned by then says so."
         case .rehearsalShare: "Share of the tokens trained on that are older text."
+        case .remeasureTokens: "Tokens a minute read while idle to measure what is still known; 0 is never."
         case .snapshotEvery: "Make a snapshot of each space this often, if it has learned since; 0 is never."
         case .snapshotKeep: "Automatic snapshots kept of each space; older ones are deleted, named ones never."
         case .settling: "Shorten what a document changed as far as it stays known, before it is published."

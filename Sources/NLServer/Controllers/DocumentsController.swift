@@ -14,6 +14,7 @@ struct DocumentsController: Sendable {
         router.post("/v1/documents", use: accept)
         router.get("/v1/documents", use: list)
         router.get("/v1/documents/{id}", use: get)
+        router.delete("/v1/documents/{id}", use: forget)
     }
 
     @Sendable func accept(_ request: Request, context: ServerContext) async throws -> Response {
@@ -46,8 +47,39 @@ struct DocumentsController: Sendable {
 
     @Sendable func get(_ request: Request, context: ServerContext) async throws -> Response {
         let query = try QueryParameters(request, accepted: ["space"])
-        let document = try await services.engine.document(context.parameters.require("id"), space: query.space())
-        return try WireJSON.response(WireDocument(document))
+        let (id, space) = (try context.parameters.require("id"), try query.space())
+        do {
+            return try WireJSON.response(WireDocument(try await services.engine.document(id, space: space)))
+        } catch EngineError.notFound(.document, let id) {
+            guard let receipt = try await services.engine.forgetReceipt(id, space: space) else {
+                throw EngineError.notFound(.document, id: id)
+            }
+            throw APIError.gone(receipt)
+        }
+    }
+
+    @Sendable func forget(_ request: Request, context: ServerContext) async throws -> Response {
+        let query = try QueryParameters(request, accepted: ["space", "keep"])
+        let receipt = try await services.engine.forgetDocument(
+            context.parameters.require("id"), space: query.space(), keeping: holders(query.string("keep")))
+        let job: JobRecord? = if let id = receipt.jobID { try await services.engine.job(id) } else { nil }
+        return try WireJSON.response(
+            WireForgetting(receipt, job: job), status: receipt.state == .rebuilding ? .accepted : .ok,
+            headers: job.map { [.location: "/v1/jobs/\($0.id)"] } ?? [:])
+    }
+
+    /// `snapshots,forks,sessions`, or some of them.
+    private func holders(_ text: String?) throws -> Set<DocumentHolder> {
+        let names = text?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) ?? []
+        return Set(
+            try names.map { name in
+                guard let holder = DocumentHolder(rawValue: name) else {
+                    throw APIError(
+                        status: .badRequest, code: "invalid_value", message: "'keep' names '\(name)'.",
+                        parameter: "keep", accepted: DocumentHolder.allCases.map(\.rawValue))
+                }
+                return holder
+            })
     }
 
     private func document(_ request: inout Request, key: String?) async throws -> DocumentSubmission {

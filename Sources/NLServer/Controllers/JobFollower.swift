@@ -3,7 +3,7 @@ import Hummingbird
 import NIOCore
 
 /// Tells a job's life as server-sent events: `accepted`, `progress`…, and one of `learned`, `adopted`, `rejected`,
-/// `restored`, `failed`, `cancelled`.
+/// `forgotten`, `restored`, `failed`, `cancelled`.
 ///
 /// The client may leave at any time; the job goes on.
 struct JobFollower: Sendable {
@@ -47,7 +47,9 @@ struct JobFollower: Sendable {
             return try ServerSentEvents.frame(event: "accepted", WireJobAnswer(job: WireJob(job)))
         case .progress(let progress):
             return try ServerSentEvents.frame(event: "progress", WireProgress(progress))
-        case .learned(let job), .restored(let job), .failed(let job), .cancelled(let job):
+        case .replaying(let progress):
+            return try ServerSentEvents.frame(event: "progress", WireReplayProgress(progress))
+        case .learned(let job), .forgotten(let job), .restored(let job), .failed(let job), .cancelled(let job):
             return try ServerSentEvents.frame(event: job.status.rawValue, WireJobAnswer(job: WireJob(job)))
         case .consolidated(let job, let consolidation):
             return try ServerSentEvents.frame(

@@ -8,6 +8,7 @@ struct MemoryController: Sendable {
     func addRoutes(to router: Router<ServerContext>) {
         router.get("/v1/memory/levels", use: levels)
         router.get("/v1/memory/levels/{name}/history", use: history)
+        router.get("/v1/memory/retention", use: retention)
         router.post("/v1/memory/consolidations", use: consolidate)
         router.get("/v1/memory/consolidations", use: consolidations)
         router.get("/v1/memory/consolidations/{id}", use: consolidation)
@@ -25,6 +26,12 @@ struct MemoryController: Sendable {
         let page = try await services.engine.history(
             level: context.parameters.require("name"), space: query.space(), page: query.page())
         return try WireJSON.response(WireList(page, cursor: { String($0.generation) }, WireLevelHistoryEntry.init))
+    }
+
+    @Sendable func retention(_ request: Request, context: ServerContext) async throws -> Response {
+        let query = try QueryParameters(request, accepted: ["space", "limit", "after"])
+        let report = try await services.engine.retention(space: query.space(), page: query.page())
+        return try WireJSON.response(WireRetention(report))
     }
 
     @Sendable func consolidate(_ request: Request, context: ServerContext) async throws -> Response {

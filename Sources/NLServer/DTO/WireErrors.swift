@@ -30,6 +30,7 @@ struct ProblemBody: Encodable, Sendable {
     var accepted: [String]?
     var retryAfterSeconds: Int?
     var line: Int?
+    var receipt: WireForgetReceipt?
     var requestId: String?
 
     init(_ error: APIError, instance: String? = nil, requestID: String? = nil) {
@@ -43,6 +44,7 @@ struct ProblemBody: Encodable, Sendable {
         accepted = error.accepted
         retryAfterSeconds = error.retryAfterSeconds
         line = error.line
+        receipt = error.receipt.map(WireForgetReceipt.init)
         requestId = requestID
     }
 }

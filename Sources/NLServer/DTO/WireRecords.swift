@@ -64,6 +64,9 @@ struct WireJob: Encodable, Sendable {
     var loss: Double?
     var targetReached: Bool?
     var generation: Int?
+    var eventsReplayed: Int?
+    var events: Int?
+    var receipt: WireForgetReceipt?
 
     init(_ record: JobRecord) {
         id = record.id
@@ -83,6 +86,9 @@ struct WireJob: Encodable, Sendable {
         loss = record.learning?.loss
         targetReached = record.targetReached
         generation = record.generation
+        eventsReplayed = record.replay?.replayed
+        events = record.replay?.events
+        receipt = record.receipt.map(WireForgetReceipt.init)
     }
 }
 

@@ -37,6 +37,8 @@ struct EngineConfiguration: Sendable, Equatable {
     var learnMaxPasses = 24
     /// Share of the tokens trained on that are rehearsed, half from the journal, half anchors.
     var rehearsalShare = 0.5
+    /// Tokens a minute that an idle learner reads to measure what is still known of each document; 0: none.
+    var remeasureTokens = 0
     /// Shorten what a document changed as far as it stays known, before it is published.
     var settles = true
     /// Most tokens of recalled passages read before a prompt, where the request does not say.

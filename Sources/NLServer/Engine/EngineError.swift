@@ -48,3 +48,22 @@ enum EngineError: Error, Sendable, Equatable {
     /// Start only: the database was written by another model.
     case databaseOfAnotherModel(path: String, expected: String, found: String)
 }
+
+extension EngineError {
+    /// 409: the levels still hold a document that was deleted, so nothing may take them over until they are rebuilt.
+    static func forgettingPends(space: String, job: String, action: String) -> EngineError {
+        .conflict(
+            code: "forgetting_pending",
+            message: "Space '\(space)' is being rebuilt without a document that was deleted (job '\(job)'). "
+                + "Wait until that job has ended to \(action).")
+    }
+
+    /// 409: the document's text went when its deletion was acknowledged; only the rebuild is left, and without that
+    /// the levels would hold what nobody can see any more.
+    static func forgettingIsFinal(_ job: String) -> EngineError {
+        .conflict(
+            code: "forgetting_is_final",
+            message: "Job '\(job)' cannot be cancelled: the document is deleted already, and the job removes from the "
+                + "levels what they have learned of it.")
+    }
+}

@@ -68,10 +68,11 @@ struct DocumentRecord: Sendable {
 }
 
 struct JobRecord: Sendable {
-    enum Kind: String, Sendable, CaseIterable { case learn, consolidate, restore }
-    /// `learned` ends a learn job, `adopted` and `rejected` end a consolidation, `restored` a restore.
+    enum Kind: String, Sendable, CaseIterable { case learn, consolidate, forget, restore }
+    /// `learned` ends a learn job, `adopted` and `rejected` end a consolidation, `forgotten` a rebuild, `restored` a
+    /// restore.
     enum Status: String, Sendable, CaseIterable {
-        case queued, running, learned, adopted, rejected, restored, failed, cancelled
+        case queued, running, learned, adopted, rejected, forgotten, restored, failed, cancelled
         var isFinal: Bool { self != .queued && self != .running }
     }
 
@@ -94,6 +95,10 @@ struct JobRecord: Sendable {
     var targetReached: Bool?
     /// The generation the job published.
     var generation: Int?
+    /// Of a rebuild, once it has begun.
+    var replay: ReplayProgress?
+    /// Of a rebuild.
+    var receipt: ForgetReceipt?
 
     struct Failure: Sendable, Equatable {
         /// A stable `snake_case` word: `non_finite_gradient`, `disk_full`, ….
@@ -118,8 +123,12 @@ struct LearningProgress: Sendable, Equatable {
 enum LearningEvent: Sendable {
     case accepted(JobRecord)
     case progress(LearningProgress)
+    /// Of a rebuild.
+    case replaying(ReplayProgress)
     /// Final.
     case learned(JobRecord)
+    /// Final, of a rebuild.
+    case forgotten(JobRecord)
     /// Final, of a consolidation, whatever the verdict.
     case consolidated(JobRecord, ConsolidationRecord)
     /// Final.

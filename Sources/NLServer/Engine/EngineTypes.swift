@@ -239,6 +239,8 @@ struct EngineStatistics: Sendable {
     var databaseBytes = 0
     /// Of the space `default`.
     var generation = 0
+    /// Of the space `default`.
+    var retention = RetentionSummary()
     /// Levels of the space `default`; those owned by sessions as a fresh session would see them.
     var levels: [LevelRecord] = []
 }

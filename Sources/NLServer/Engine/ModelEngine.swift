@@ -14,9 +14,9 @@
 /// session or generation survives `kill -9`.
 ///
 /// **Read-only mode.** With ``EngineConfiguration/isReadOnly`` every method that would write throws
-/// ``EngineError/readOnly(action:)``: ``acceptDocument(_:)``, ``consolidate(space:)``, ``cancelJob(_:)``,
-/// ``createSession(_:)``, ``forkSession(_:as:)``, ``deleteSession(_:)``, everything that changes spaces and snapshots,
-/// and ``generate(_:)`` when the request names
+/// ``EngineError/readOnly(action:)``: ``acceptDocument(_:)``, ``forgetDocument(_:space:keeping:)``,
+/// ``consolidate(space:)``, ``cancelJob(_:)``, ``createSession(_:)``, ``forkSession(_:as:)``, ``deleteSession(_:)``,
+/// everything that changes spaces and snapshots, and ``generate(_:)`` when the request names
 /// a session (reading appends to it) or asks to learn into the space.
 protocol ModelEngine: Sendable {
     // MARK: - Life
@@ -91,6 +91,20 @@ protocol ModelEngine: Sendable {
     /// One document of a space. - Throws: `.notFound` (document, space).
     func document(_ id: String, space: String) async throws -> DocumentRecord
 
+    /// Deletes a document, and has the space rebuilt without it (design §3, "Forgetting on request").
+    ///
+    /// When it returns, text, title and metadata are gone from the disk. What the levels have learned of it goes when
+    /// the job has ended; until then requests read the generation from before. A document that was never learned is
+    /// gone at once, its job cancelled. Repeated, it returns the same receipt; a rebuild that failed is queued again.
+    ///
+    /// - Parameter keeping: what may go on holding the document; everything else that does goes too.
+    /// - Throws: `.notFound` (space, document), `.conflict` if its learning does not let itself be cancelled,
+    ///   `.readOnly`, `.unavailable`, `.storage`.
+    func forgetDocument(_ id: String, space: String, keeping: Set<DocumentHolder>) async throws -> ForgetReceipt
+
+    /// The newest receipt of a deleted document of this name; nil if there is none.
+    func forgetReceipt(_ document: String, space: String) async throws -> ForgetReceipt?
+
     /// Follows a job until it ends: ``LearningEvent/accepted(_:)`` first, progress as it happens, then exactly one
     /// final event, after which the stream ends. A finished job gives `accepted` and its final event at once.
     ///
@@ -110,7 +124,7 @@ protocol ModelEngine: Sendable {
     /// Returns the job as it is then: `cancelled`, or still `running` if the boundary was not reached within the
     /// call. The document stays in the journal with status `cancelled`.
     ///
-    /// - Throws: `.notFound`, `.conflict` if the job has already ended, `.readOnly`.
+    /// - Throws: `.notFound`, `.conflict` if the job has already ended or forgets a document, `.readOnly`.
     func cancelJob(_ id: String) async throws -> JobRecord
 
     // MARK: - Memory
@@ -122,6 +136,9 @@ protocol ModelEngine: Sendable {
     ///
     /// - Throws: `.notFound(.level, name)`; `.invalid` for a level owned by sessions, which has no generations.
     func history(level name: String, space: String, page: PageRequest) async throws -> Page<LevelHistoryEntry>
+
+    /// How well the documents of a space are still known, from what was measured last.
+    func retention(space: String, page: PageRequest) async throws -> RetentionReport
 
     /// Queues a consolidation with trigger `manual`. One is queued at most: asked again meanwhile, the waiting
     /// job is returned.

@@ -14,6 +14,8 @@ struct APIError: Error, Sendable, Equatable {
     var retryAfterSeconds: Int?
     /// Of the line of an NDJSON stream, from 1.
     var line: Int?
+    /// Of a document that was deleted.
+    var receipt: ForgetReceipt?
     var headers: HTTPFields = [:]
 
     /// RFC 9457 `type`: a name, not an address.
@@ -41,6 +43,19 @@ extension APIError {
     /// 400 on one field.
     static func invalid(_ parameter: String, _ message: String) -> APIError {
         APIError(status: .badRequest, code: "invalid_value", message: message, parameter: parameter)
+    }
+
+    /// 410 on a document that was deleted, with its receipt.
+    static func gone(_ receipt: ForgetReceipt) -> APIError {
+        let rest =
+            switch receipt.state {
+            case .rebuilding: "what was learned of it is being removed"
+            case .forgotten: "the receipt says what may still hold it"
+            case .failed: "removing what was learned of it failed; delete it again to try again"
+            }
+        return APIError(
+            status: .gone, code: "document_forgotten",
+            message: "Document '\(receipt.document)' was deleted: \(rest).", receipt: receipt)
     }
 
     /// How an engine's refusal is told.

@@ -40,7 +40,31 @@ extension EngineStatistics {
             [("adopted", consolidationsAdoptedTotal), ("rejected", consolidationsRejectedTotal)])
         single("nlserver_database_bytes", .gauge, "Size of the database on disk.", databaseBytes)
         single("nlserver_generation", .gauge, "Newest published generation of the space 'default'.", generation)
+        renderRetention(into: &text)
         renderLevels(into: &text)
+    }
+
+    private func renderRetention(into text: inout PrometheusText) {
+        func figure(_ name: String, _ help: String, _ value: Double?) {
+            text.family(name, .gauge, help: help + " Space 'default'.")
+            if let value { text.series(name, [], value) }
+        }
+        let r = retention
+        figure("nlserver_retention_documents", "Learned documents.", Double(r.documents))
+        figure(
+            "nlserver_retention_measured_documents", "Those measured by the newest generation.", Double(r.measuredNow))
+        figure("nlserver_retention_accuracy_ratio", "Mean score exp(-loss) of learned documents.", r.averageAccuracy)
+        figure("nlserver_retention_backward_transfer_ratio", "Mean score now less when learned.", r.backwardTransfer)
+        figure("nlserver_retention_forgetting_ratio", "Mean best score before less now.", r.forgetting)
+        figure("nlserver_retention_net_gain_ratio", "Mean score now less by the base.", r.netGain)
+        let name = "nlserver_retention_loss_nats"
+        text.family(name, .gauge, help: "Mean loss of learned documents a token, by when. Space 'default'.")
+        guard let losses = r.losses else { return }
+        for (when, loss) in [
+            ("base", losses.base), ("learned", losses.learned), ("best", losses.best), ("now", losses.now),
+        ] {
+            text.series(name, [("when", when)], loss)
+        }
     }
 
     private func renderLevels(into text: inout PrometheusText) {

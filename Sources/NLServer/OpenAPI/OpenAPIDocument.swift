@@ -373,10 +373,67 @@ paths:
           $ref: '#/components/responses/Forbidden'
         '404':
           $ref: '#/components/responses/NotFound'
+        '410':
+          $ref: '#/components/responses/Forgotten'
         '500':
           $ref: '#/components/responses/InternalError'
         '503':
           $ref: '#/components/responses/Unavailable'
+    delete:
+      operationId: forgetDocument
+      tags:
+      - Documents
+      summary: Forget a document
+      description: |-
+        When the answer comes, the document's text, title and metadata are gone from the database file and its log, and with them everything derived from it. What the levels have learned of it goes next, in a job: the space goes back to the newest generation from before the document was learned (the model file, if that was pruned) and does the rest of its log again without it, each event with the settings of its time and the seed it would have had. The result is what the space would be if the document had never been there, to the last bit; `exact` says so, and `reason` why not, if `anchors.txt` has changed since or an older text is damaged.
+
+        Until the rebuilt generation is published, in one step, requests go on reading the one from before, and `state` says `rebuilding`. Publishing it deletes every generation that held something of the document, and sessions that read such a generation (a request that is reading into one at that moment ends with 409 `generation_forgotten`). Snapshots that hold the document are deleted with it at once. Spaces forked from this one that have it forget it as well: there too it is gone at once, and each is rebuilt by a job of its own (`fork_jobs`), with a receipt of its own in that space. `keep` leaves what it names; the receipt lists that under `kept`, and `exact` is then said of the space alone. What callers themselves wrote into sessions is theirs to delete.
+
+        A snapshot that came from a file may hold anything: it stays, and the receipt names it under `kept`. So does one that `keep` has left, from the moment the rebuilt generation is published: it is no longer a state of the space's log, and reads as one from a file (`origin` is `file`, `event` null), like every snapshot made after the document was learned. A space that went back to such a snapshot and is rebuilt from there keeps what it held; `exact` is then false, with that reason. Until the rebuild has ended, the space can't be forked, kept in a snapshot or taken back to one (409 `forgetting_pending`).
+
+        A document that was never learned is gone at once (200); its waiting job is cancelled. One that is being learned has its job cancelled first. Repeated, the answer is the same receipt; a rebuild that failed is queued again. The job survives restarts, begins again after a crash and ends with the same bits. It can't be cancelled: the text is gone already. The receipt stays: `GET` answers 410 with it, until the id is used again.
+      parameters:
+      - $ref: '#/components/parameters/ID'
+      - $ref: '#/components/parameters/Space'
+      - name: keep
+        in: query
+        description: What may go on holding the document, separated by commas.
+        schema:
+          type: string
+          description: 'Some of snapshots, forks, sessions'
+          pattern: ^(snapshots|forks|sessions)(,(snapshots|forks|sessions))*$
+      responses:
+        '200':
+          description: Nothing is left to do.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Forgetting'
+        '202':
+          description: The document is deleted, the space is being rebuilt.
+          headers:
+            Location:
+              description: The job.
+              schema:
+                type: string
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Forgetting'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+        '507':
+          $ref: '#/components/responses/DiskFull'
   /v1/jobs:
     get:
       operationId: listJobs
@@ -398,6 +455,7 @@ paths:
           - learned
           - adopted
           - rejected
+          - forgotten
           - restored
           - failed
           - cancelled
@@ -452,7 +510,8 @@ paths:
             text/event-stream:
               schema:
                 type: string
-                description: As for documents; a consolidation ends with `adopted` or `rejected` (ConsolidationOutcome).
+                description: As for documents; a consolidation ends with `adopted` or `rejected` (ConsolidationOutcome),
+                  forgetting a document has `progress` of its own (ReplayProgress) and ends with `forgotten` (JobAnswer).
         '400':
           $ref: '#/components/responses/BadRequest'
         '403':
@@ -471,7 +530,8 @@ paths:
       - Jobs
       summary: Cancel a job
       description: A queued job ends now, a running one at its next chunk boundary, with the levels as they were
-        before it.
+        before it. A job that forgets a document can't be cancelled (409 `forgetting_is_final`), since its document is
+        deleted already.
       parameters:
       - $ref: '#/components/parameters/ID'
       - $ref: '#/components/parameters/OnlySpace'
@@ -550,6 +610,44 @@ paths:
             application/json:
               schema:
                 $ref: '#/components/schemas/LevelHistory'
+        '400':
+          $ref: '#/components/responses/BadRequest'
+        '403':
+          $ref: '#/components/responses/Forbidden'
+        '404':
+          $ref: '#/components/responses/NotFound'
+        '500':
+          $ref: '#/components/responses/InternalError'
+        '503':
+          $ref: '#/components/responses/Unavailable'
+  /v1/memory/retention:
+    get:
+      operationId: getRetention
+      tags:
+      - Memory
+      summary: How well the documents are still known
+      description: |-
+        Live figures over the learned documents of a space, and one entry a document, oldest first. Every document keeps its loss (mean next-token loss in nats a token, learning off) by the untouched base, when just learned, and now; `now` is measured again in the background while the learner has nothing else to do, oldest measurement first, within `--remeasure-tokens` a minute. `measurement` says when and by which generation, and whether that is the newest: if not, `now` is older than the levels.
+
+        A document's score is a = exp(-loss), the geometric mean of its tokens' probabilities; it stands where the papers have a task's accuracy. With N documents, a_i(base), a_i(learned), a_i(now) and a_i(best) the highest score of all measurements before the newest, from when it was learned on (the newest itself where it is the only one):
+
+        - `accuracy` (ACC, Lopez-Paz & Ranzato 2017) is the mean of a_i(now) over all N.
+        - `backward_transfer` (BWT, the same) is the mean of a_i(now) - a_i(learned) over all but the document learned last; negative is loss.
+        - `forgetting` (Chaudhry et al. 2018) is the mean of a_i(best) - a_i(now) over all but the document learned last; negative where documents are known better than ever before.
+        - `net_gain` is the mean of a_i(now) - a_i(base) over all N.
+
+        `losses` are the plain means over all N. A figure without documents to average over is null. Measuring moves no level and is no event of the log.
+      parameters:
+      - $ref: '#/components/parameters/Space'
+      - $ref: '#/components/parameters/Limit'
+      - $ref: '#/components/parameters/After'
+      responses:
+        '200':
+          description: The figures, and a page of documents.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/Retention'
         '400':
           $ref: '#/components/responses/BadRequest'
         '403':
@@ -865,6 +963,8 @@ paths:
           $ref: '#/components/responses/Forbidden'
         '404':
           $ref: '#/components/responses/NotFound'
+        '409':
+          $ref: '#/components/responses/Conflict'
         '429':
           $ref: '#/components/responses/TooManyRequests'
         '500':
@@ -2565,6 +2665,7 @@ components:
           enum:
           - learn
           - consolidate
+          - forget
           - restore
         status:
           type: string
@@ -2574,6 +2675,7 @@ components:
           - learned
           - adopted
           - rejected
+          - forgotten
           - restored
           - failed
           - cancelled
@@ -2641,6 +2743,176 @@ components:
           type: integer
           description: The generation the job published.
           minimum: 0
+        events_replayed:
+          type: integer
+          description: Of a rebuild, events of the log done again so far.
+          minimum: 0
+        events:
+          type: integer
+          description: Of a rebuild, events to do again.
+          minimum: 0
+        receipt:
+          $ref: '#/components/schemas/ForgetReceipt'
+      additionalProperties: false
+    DocumentHolders:
+      type: object
+      required:
+      - forks
+      - sessions
+      - snapshots
+      properties:
+        snapshots:
+          type: array
+          items:
+            type: string
+        forks:
+          type: array
+          items:
+            type: string
+          description: Spaces forked from this one after the document was learned.
+        sessions:
+          type: array
+          items:
+            type: string
+      additionalProperties: false
+    ForgetReceipt:
+      type: object
+      required:
+      - completed
+      - document
+      - events_replayed
+      - exact
+      - fork_jobs
+      - generation
+      - job_id
+      - kept
+      - reason
+      - rebuilt_from
+      - removed
+      - requested
+      - space
+      - state
+      properties:
+        document:
+          type: string
+        space:
+          type: string
+        state:
+          type: string
+          enum:
+          - rebuilding
+          - forgotten
+          - failed
+          description: While `rebuilding`, requests read the generation from before.
+        exact:
+          type:
+          - boolean
+          - 'null'
+          description: Whether the space is what it would be without the document, to the last bit; null until rebuilt.
+        reason:
+          type:
+          - string
+          - 'null'
+          description: Why not, or why the rebuild failed.
+        requested:
+          type: string
+          format: date-time
+        completed:
+          type:
+          - string
+          - 'null'
+          format: date-time
+        job_id:
+          type:
+          - string
+          - 'null'
+          description: The job that rebuilds; null where nothing had been learned.
+        rebuilt_from:
+          type:
+          - integer
+          - 'null'
+          minimum: 0
+          description: The generation the rebuild began from; 0 is the model file.
+        events_replayed:
+          type: integer
+          minimum: 0
+        generation:
+          type:
+          - integer
+          - 'null'
+          minimum: 0
+          description: The first without the document.
+        fork_jobs:
+          type: array
+          description: Rebuilds of spaces forked from this one.
+          items:
+            type: object
+            required:
+            - job_id
+            - space
+            properties:
+              space:
+                type: string
+              job_id:
+                type:
+                - string
+                - 'null'
+            additionalProperties: false
+        removed:
+          $ref: '#/components/schemas/DocumentHolders'
+          description: What held it and goes with it; complete when the rebuild has ended.
+        kept:
+          $ref: '#/components/schemas/DocumentHolders'
+          description: What still holds it because the caller keeps it, and snapshots that came from files.
+      additionalProperties: false
+    Forgetting:
+      type: object
+      required:
+      - document
+      - job
+      - receipt
+      properties:
+        document:
+          type: object
+          required:
+          - id
+          - space
+          - status
+          properties:
+            id:
+              type: string
+            space:
+              type: string
+            status:
+              type: string
+              enum:
+              - rebuilding
+              - forgotten
+              - failed
+          additionalProperties: false
+        job:
+          oneOf:
+          - $ref: '#/components/schemas/Job'
+          - type: 'null'
+        receipt:
+          $ref: '#/components/schemas/ForgetReceipt'
+      additionalProperties: false
+    ReplayProgress:
+      type: object
+      description: '`progress` of a job that forgets a document.'
+      required:
+      - events
+      - events_replayed
+      - progress
+      properties:
+        events_replayed:
+          type: integer
+          minimum: 0
+        events:
+          type: integer
+          minimum: 0
+        progress:
+          type: number
       additionalProperties: false
     JobAnswer:
       type: object
@@ -2859,6 +3131,151 @@ components:
         bytes:
           type: integer
           minimum: 0
+      additionalProperties: false
+    RetentionLosses:
+      type: object
+      description: 'Mean loss in nats a token: by the untouched base, when just learned, the lowest before the newest measurement, now.'
+      required:
+      - base
+      - best
+      - learned
+      - now
+      properties:
+        base:
+          type: number
+        learned:
+          type: number
+        best:
+          type: number
+        now:
+          type: number
+      additionalProperties: false
+    RetentionDocument:
+      type: object
+      required:
+      - backward_transfer
+      - forgetting
+      - id
+      - learned
+      - losses
+      - measurement
+      - net_gain
+      - score
+      - tokens
+      properties:
+        id:
+          type: string
+        tokens:
+          type: integer
+          minimum: 0
+        learned:
+          type:
+          - string
+          - 'null'
+          format: date-time
+        score:
+          type: number
+          description: exp(-loss) now.
+        backward_transfer:
+          type: number
+        forgetting:
+          type: number
+        net_gain:
+          type: number
+        losses:
+          $ref: '#/components/schemas/RetentionLosses'
+        measurement:
+          type: object
+          required:
+          - at
+          - current
+          - generation
+          properties:
+            at:
+              type:
+              - string
+              - 'null'
+              format: date-time
+            generation:
+              type:
+              - integer
+              - 'null'
+              description: The generation that was measured; null where it was not kept.
+            current:
+              type: boolean
+              description: Whether that is the newest generation.
+          additionalProperties: false
+      additionalProperties: false
+    Retention:
+      type: object
+      required:
+      - accuracy
+      - backward_transfer
+      - data
+      - documents
+      - forgetting
+      - generation
+      - has_more
+      - losses
+      - measured_now
+      - net_gain
+      - next
+      - object
+      - oldest_measurement
+      - space
+      properties:
+        space:
+          type: string
+        generation:
+          type: integer
+          minimum: 0
+          description: The newest.
+        documents:
+          type: integer
+          minimum: 0
+          description: Learned documents, all of them.
+        measured_now:
+          type: integer
+          minimum: 0
+          description: Documents measured by the newest generation.
+        accuracy:
+          type:
+          - number
+          - 'null'
+        backward_transfer:
+          type:
+          - number
+          - 'null'
+        forgetting:
+          type:
+          - number
+          - 'null'
+        net_gain:
+          type:
+          - number
+          - 'null'
+        losses:
+          oneOf:
+          - $ref: '#/components/schemas/RetentionLosses'
+          - type: 'null'
+        oldest_measurement:
+          type:
+          - string
+          - 'null'
+          format: date-time
+        object:
+          const: list
+        data:
+          type: array
+          items:
+            $ref: '#/components/schemas/RetentionDocument'
+        has_more:
+          type: boolean
+        next:
+          type:
+          - string
+          - 'null'
+          description: What to send as `after` for the next page.
       additionalProperties: false
     LossChange:
       type: object
@@ -3236,6 +3653,8 @@ components:
           type: integer
           description: Of the NDJSON stream.
           minimum: 1
+        receipt:
+          $ref: '#/components/schemas/ForgetReceipt'
         request_id:
           type: string
       additionalProperties: false
@@ -3679,6 +4098,12 @@ components:
           description: What to send as `after` for the next page.
       additionalProperties: false
   responses:
+    Forgotten:
+      description: The document was deleted; `receipt` says what has come of it.
+      content:
+        application/problem+json:
+          schema:
+            $ref: '#/components/schemas/Problem'
     BadRequest:
       description: Broken JSON, invalid UTF-8, an unknown field, or a value of the wrong type or range.
       content:

@@ -47,6 +47,7 @@ extension EngineError {
             case "document": "document_exists"
             case "idempotency_key": "idempotency_key_reused"
             case "session": "session_exists"
+            case "generation": "generation_forgotten"
             case "space": "space_exists"
             case "snapshot": "snapshot_exists"
             case "job": "job_ended"

@@ -25,6 +25,10 @@ struct JobDetail: Codable {
     var generation: Int64?
     /// Of a consolidation: what asked for it.
     var trigger: String?
+    /// Of a rebuild: events done again, of how many, and what it comes to.
+    var replayed: Int?
+    var events: Int?
+    var receipt: ForgetReceipt?
     /// Of a restore: the snapshot.
     var snapshot: String?
 }
@@ -41,6 +45,11 @@ extension JobRecord {
         let detail = (try? record.detail.decoded(as: JobDetail.self)) ?? JobDetail()
         let failure = record.error.flatMap { try? $0.decoded(as: JobFailure.self) }
         let kind = Kind(rawValue: record.kind.rawValue) ?? .learn
+        var receipt = detail.receipt
+        receipt?.jobID = record.id
+        let replay = detail.replayed.map {
+            ReplayProgress(replayed: $0, events: detail.events ?? $0, progress: record.progress)
+        }
         self.init(
             id: record.id, kind: kind, status: Status(record.status), space: record.space,
             documentID: record.document, consolidationID: kind == .consolidate ? record.id : nil,
@@ -50,7 +59,8 @@ extension JobRecord {
             learning: detail.learning.map {
                 LearningProgress(pass: $0.pass, tokens: $0.tokens, loss: $0.loss, progress: $0.progress)
             },
-            targetReached: detail.targetReached, generation: detail.generation.map(Int.init))
+            targetReached: detail.targetReached, generation: detail.generation.map(Int.init), replay: replay,
+            receipt: receipt)
     }
 }
 
@@ -62,6 +72,7 @@ extension JobRecord.Status {
         case .learned: self = .learned
         case .adopted: self = .adopted
         case .rejected: self = .rejected
+        case .forgotten: self = .forgotten
         case .restored: self = .restored
         case .failed: self = .failed
         case .cancelled: self = .cancelled
@@ -77,6 +88,7 @@ extension JobStatus {
         case .learned: self = .learned
         case .adopted: self = .adopted
         case .rejected: self = .rejected
+        case .forgotten: self = .forgotten
         case .restored: self = .restored
         case .failed: self = .failed
         case .cancelled: self = .cancelled

@@ -87,6 +87,8 @@ public struct DocumentRecord: Sendable, Hashable {
     public let isTargetReached: Bool?
     /// Mean losses.
     public let losses: DocumentLosses
+    /// When and by which generation ``losses`` said `now`, and the best before that.
+    public let measurement: DocumentMeasurement
     /// When it was accepted.
     public let created: Date
     /// When it was learned.
@@ -116,6 +118,7 @@ public struct DocumentRecord: Sendable, Hashable {
         tokenCount = row["token_count"]
         isTargetReached = row["target_reached"]
         losses = DocumentLosses(base: row["loss_base"], learned: row["loss_learned"], now: row["loss_now"])
+        measurement = DocumentMeasurement(row: row)
         created = Date(timeIntervalSince1970: row["created"])
         learned = (row["learned"] as Double?).map(Date.init(timeIntervalSince1970:))
         firstGeneration = row["first_generation"]

@@ -17,7 +17,7 @@ public enum EventKind: String, Sendable, Hashable, CaseIterable {
 public struct EventRecord: Sendable, Hashable {
     /// The space whose log it is in.
     public let space: String
-    /// Its place: 1, 2, 3, … without gaps.
+    /// Its place: rising from 1; what is missing learned documents that were forgotten.
     public let sequence: Int64
     /// What happened.
     public let kind: EventKind

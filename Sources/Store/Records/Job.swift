@@ -13,6 +13,8 @@ public struct JobKind: RawRepresentable, Sendable, Hashable {
     public static let learn = JobKind(rawValue: "learn")
     /// Consolidates a space's slow level.
     public static let consolidate = JobKind(rawValue: "consolidate")
+    /// Rebuilds a space without a document that was deleted.
+    public static let forget = JobKind(rawValue: "forget")
     /// Replays the journal on a new model, or after damage.
     public static let relearn = JobKind(rawValue: "relearn")
     /// Goes back to a snapshot.
@@ -31,6 +33,8 @@ public enum JobStatus: String, Sendable, Hashable, CaseIterable {
     case adopted
     /// Its candidate was rejected.
     case rejected
+    /// Rebuilt its space without a document.
+    case forgotten
     /// Went back to its snapshot.
     case restored
     /// Ended with an error.

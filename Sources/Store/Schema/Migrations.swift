@@ -4,7 +4,7 @@ import GRDB
 /// at; a released function is never edited.
 enum Migrations {
     /// In order; the n-th makes version n.
-    static let all: [@Sendable (Database) throws -> Void] = [version1, version2, version4]
+    static let all: [@Sendable (Database) throws -> Void] = [version1, version2, version3, version4]
 
     static var latestVersion: Int { all.count }
 
@@ -42,7 +42,7 @@ enum Migrations {
     /// The index is a virtual table, which no trigger may touch where the schema is not trusted
     /// (``Connection``). So what is deleted, by whatever cascade, is noted in a plain table, and every transaction takes
     /// it out of the index before it commits (`settlePassages`). Texts that were there before are indexed at opening.
-    @Sendable private static func version4(_ db: Database) throws {
+    @Sendable private static func version3(_ db: Database) throws {
         try db.execute(
             sql: """
                 -- Never reused ids: one that was deleted may still be in the index until the transaction's end.
@@ -60,6 +60,11 @@ enum Migrations {
                 CREATE VIRTUAL TABLE passage_index USING fts5(
                     text, content = 'passage', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2');
                 """)
+    }
+
+    /// When and by which generation documents were measured, and what was forgotten.
+    @Sendable static func version4(_ db: Database) throws {
+        try db.execute(sql: retentionAndForgetting)
     }
 
     private static let modelsAndSpaces = """
@@ -212,5 +217,26 @@ enum Migrations {
             generation_id INTEGER NOT NULL REFERENCES generation(id) ON DELETE CASCADE,
             UNIQUE (space_id, id), UNIQUE (space_id, name));
         CREATE INDEX snapshot_by_generation ON snapshot(generation_id);
+        """
+
+    private static let retentionAndForgetting = """
+        -- `loss_best` is the lowest loss measured before `loss_now`, or that one where it is the first.
+        ALTER TABLE document ADD COLUMN loss_best REAL;
+        ALTER TABLE document ADD COLUMN measured REAL;
+        ALTER TABLE document ADD COLUMN measured_generation INTEGER;
+        UPDATE document SET loss_best = loss_learned, measured = learned, measured_generation = last_generation
+            WHERE status = 'learned';
+        CREATE INDEX document_by_measurement ON document(space_id, status, measured);
+
+        -- Receipts. `first_event` is the event that had learned the document; null if none had. While `state` is
+        -- `rebuilding`, every generation from that event on holds something of it.
+        CREATE TABLE forgotten (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            space_id TEXT NOT NULL REFERENCES space(id) ON DELETE CASCADE, document_id TEXT NOT NULL,
+            job_id TEXT, state TEXT NOT NULL, requested REAL NOT NULL, completed REAL,
+            first_event INTEGER, first_generation INTEGER, generation INTEGER,
+            keeps_sessions INTEGER NOT NULL DEFAULT 0, receipt TEXT NOT NULL);
+        CREATE INDEX forgotten_by_document ON forgotten(space_id, document_id, sequence);
+        CREATE INDEX forgotten_by_state ON forgotten(space_id, state);
         """
 }

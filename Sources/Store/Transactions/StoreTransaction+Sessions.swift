@@ -81,6 +81,7 @@ extension StoreTransaction {
                 ])
         }
         _ = try writeChunks(of: draft.state, owner: row)
+        try requireNotForgotten(generation: draft.generation, session: id)
         return try requireSession(id)
     }
 
@@ -91,6 +92,7 @@ extension StoreTransaction {
     public func saveSession(_ id: String, _ draft: SessionDraft) throws -> SessionRecord {
         let row = StoreRow("session", id)
         let previous = try requireSession(id)
+        try requireNotForgotten(generation: draft.generation, session: id)
         let transcript = SessionDraft.encode(draft.transcript)
         let stateID = try insertState(draft.state, owner: row)
         try on(row) { _ in

@@ -24,7 +24,8 @@ extension StoreTransaction {
 
     /// Makes a space that goes on from where another is: its newest generation, every chunk shared; its log, so that
     /// replay works in the fork by itself; the documents the log speaks of, with their texts and the jobs that learned
-    /// them. Sessions, snapshots and documents that wait stay behind.
+    /// them. Sessions, snapshots and documents that wait stay behind, and so do receipts of what was forgotten: the fork
+    /// has never had it.
     ///
     /// - Parameter quotas: nil: those of the parent.
     /// - Throws: ``StoreError/notFound(_:)``; ``StoreError/conflict(_:reason:)`` when `newID` is taken.

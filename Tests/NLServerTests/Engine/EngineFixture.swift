@@ -148,8 +148,8 @@ extension HopeEngine {
     func end(of job: JobRecord) async throws -> JobRecord {
         for try await event in try await follow(job: job.id) {
             switch event {
-            case .accepted, .progress: continue
-            case .learned(let job), .failed(let job), .cancelled(let job), .restored(let job),
+            case .accepted, .progress, .replaying: continue
+            case .learned(let job), .forgotten(let job), .failed(let job), .cancelled(let job), .restored(let job),
                 .consolidated(let job, _):
                 return job
             }

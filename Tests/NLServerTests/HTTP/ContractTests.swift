@@ -155,6 +155,8 @@ import Testing
             try await call(.get, "/v1/memory/levels/{name}/history", "/v1/memory/levels/slow/history?limit=1")
             try await call(
                 .get, "/v1/memory/levels/{name}/history", "/v1/memory/levels/fast/history", expecting: 400)
+            try await call(.get, "/v1/memory/retention", "/v1/memory/retention?limit=1")
+            try await call(.get, "/v1/memory/retention", "/v1/memory/retention?space=other", expecting: 404)
             try await call(.post, "/v1/memory/consolidations", expecting: 202)
             let log = try await server.send(.get, "/v1/memory/consolidations").json()
             let consolidation = try #require(log["data"]?[0]?["id"]?.string)
@@ -193,6 +195,17 @@ import Testing
             try await call(.get, "/v1/sessions/{id}", "/v1/sessions/s1?space=a", expecting: 404)
             try await call(.post, "/v1/score", json: #"{"prompt":"a","completion":"bc"}"#)
             try await call(.post, "/v1/score", json: #"{"text":"a","prompt":"b"}"#, expecting: 400)
+            let document = "/v1/documents/{id}"
+            try await call(.delete, document, "/v1/documents/d1?keep=all", expecting: 400)
+            try await call(.delete, document, "/v1/documents/d1?keep=sessions,forks", expecting: 202)
+            try await call(.delete, document, "/v1/documents/d7", expecting: 404)
+            try await call(.get, document, "/v1/documents/d1", expecting: 410)
+            let rebuild = try #require(
+                try await server.send(.get, "/v1/documents/d1").json()["receipt"]?["job_id"]?.string)
+            try await call(
+                .get, "/v1/jobs/{id}", "/v1/jobs/\(rebuild)", headers: [.accept: "text/event-stream"])
+            try await call(.get, "/v1/jobs/{id}", "/v1/jobs/\(rebuild)")
+            try await call(.delete, document, "/v1/documents/d1")
             try await call(.delete, "/v1/sessions/{id}", "/v1/sessions/s1", expecting: 204)
             for path in ["/health/live", "/health/ready", "/health/startup", "/metrics", "/openapi.yaml", "/"] {
                 try await call(.get, path)

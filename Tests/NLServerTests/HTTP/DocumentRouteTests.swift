@@ -45,6 +45,35 @@ import Testing
         }
     }
 
+    @Test func forgettingIsFollowedToItsReceipt() async throws {
+        let contract = try Contract()
+        let schemas = ["accepted": "JobAnswer", "progress": "ReplayProgress", "forgotten": "JobAnswer"]
+        try await LiveServer.run { server in
+            _ = try await server.send(
+                .post, "/v1/documents", json: #"{"text":"one","id":"d"}"#, headers: [.accept: "text/event-stream"])
+            let answer = try await server.send(.delete, "/v1/documents/d")
+            #expect(answer.status == .accepted)
+            #expect(try answer.json()["document"]?["status"] == .string("rebuilding"))
+            #expect(try answer.json()["receipt"]?["exact"] == .null)
+            let job = try #require(answer.headers[.location])
+            let events = try await server.send(.get, job, headers: [.accept: "text/event-stream"]).events
+            #expect(events.first?.name == "accepted" && events.last?.name == "forgotten")
+            for event in events {
+                let schema = try #require(contract.schema(named: schemas[event.name] ?? ""))
+                let problems = contract.problems(in: try JSONValue(parsing: event.data), schema: schema, at: event.name)
+                #expect(problems.isEmpty)
+            }
+            let again = try await server.send(.delete, "/v1/documents/d")
+            #expect(again.status == .ok)
+            #expect(try again.json()["receipt"]?["exact"] == .bool(true))
+            let gone = try await server.send(.get, "/v1/documents/d")
+            #expect(gone.status == .gone)
+            #expect(try gone.json()["receipt"] == again.json()["receipt"])
+            let cancelled = try await server.send(.delete, job)
+            #expect(cancelled.status == .conflict)
+        }
+    }
+
     @Test func everyLineOfAStreamIsAnsweredWithItsNumber() async throws {
         try await LiveServer.run(configure: { $0.engine.maxDocumentBytes = 1024 }) { server in
             let long = String(repeating: "x", count: DocumentLines.maxLineBytes(maxDocumentBytes: 1024) + 10)

@@ -114,6 +114,56 @@ extension InMemoryEngine {
         return document
     }
 
+    func forgetDocument(
+        _ id: String, space: String, keeping: Set<DocumentHolder>
+    ) async throws -> ForgetReceipt {
+        try requireRunning()
+        try requireWritable("forget a document")
+        try requireSpace(space)
+        guard let document = documentsByID.removeValue(forKey: key(space, id)) else {
+            guard let known = receipts[key(space, id)] else { throw EngineError.notFound(.document, id: id) }
+            return known
+        }
+        textsByID[key(space, id)] = nil
+        documentOrder.removeAll { $0 == key(space, id) }
+        if jobsByID[document.jobID]?.status.isFinal == false { _ = try await cancelJob(document.jobID) }
+        var receipt = ForgetReceipt(document: id, space: space, state: .forgotten, exact: true, requested: Date())
+        if document.status == .learned {
+            receipt.state = .rebuilding
+            receipt.exact = nil
+            let job = JobRecord(
+                id: newID("job"), kind: .forget, status: .queued, space: space, documentID: id, progress: 0,
+                created: Date(), receipt: receipt)
+            receipt.jobID = job.id
+            jobsByID[job.id] = job
+            jobOrder.append(job.id)
+            Task { await self.rebuild(job.id, receipt) }
+        }
+        receipts[key(space, id)] = receipt
+        return receipt
+    }
+
+    private func rebuild(_ id: String, _ begun: ForgetReceipt) async {
+        try? await Task.sleep(for: behaviour.learningStepDelay)
+        guard var job = jobsByID[id] else { return }
+        var receipt = begun
+        spacesByID[job.space]?.generation += 1
+        let generation = generation(of: job.space)
+        (receipt.state, receipt.exact, receipt.completed) = (.forgotten, true, Date())
+        (receipt.rebuiltFrom, receipt.eventsReplayed, receipt.generation) = (0, 1, generation)
+        let replay = ReplayProgress(replayed: 1, events: 1, progress: 1)
+        for follower in followers[id] ?? [] { _ = follower.offer(.replaying(replay)) }
+        (job.status, job.started, job.finished, job.progress) = (.forgotten, Date(), Date(), 1)
+        (job.generation, job.replay, job.receipt) = (generation, replay, receipt)
+        jobsByID[id] = job
+        receipts[key(receipt.space, receipt.document)] = receipt
+        finishFollowers(of: id, with: .forgotten(job))
+    }
+
+    func forgetReceipt(_ document: String, space: String) async throws -> ForgetReceipt? {
+        receipts[key(space, document)]
+    }
+
     func follow(job id: String) async throws -> EventStream<LearningEvent> {
         let job = try find(jobsByID, id, .job)
         let channel = EventChannel<LearningEvent>(capacity: 64)
@@ -127,6 +177,9 @@ extension InMemoryEngine {
             channel.finish()
         case .cancelled:
             _ = channel.offer(.cancelled(job))
+            channel.finish()
+        case .forgotten:
+            _ = channel.offer(.forgotten(job))
             channel.finish()
         case .adopted, .rejected:
             if let record = consolidationRecords.first(where: { $0.jobID == id }) {
@@ -153,6 +206,7 @@ extension InMemoryEngine {
         guard !job.status.isFinal else {
             throw EngineError.conflict(code: "job_ended", message: "Job '\(id)' has ended as \(job.status.rawValue).")
         }
+        guard job.kind != .forget else { throw EngineError.forgettingIsFinal(id) }
         (job.status, job.finished) = (.cancelled, Date())
         jobsByID[id] = job
         if let document = job.documentID { documentsByID[key(job.space, document)]?.status = .cancelled }

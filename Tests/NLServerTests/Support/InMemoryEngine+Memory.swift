@@ -45,6 +45,30 @@ extension InMemoryEngine {
         return try page(entries, request) { String($0.generation) }
     }
 
+    func retention(space: String, page request: PageRequest) async throws -> RetentionReport {
+        try requireSpace(space)
+        let generation = generation(of: space)
+        let documents = documentOrder.compactMap { documentsByID[$0] }
+        let records = documents.filter { $0.space == space && $0.status == .learned }.map { document in
+            RetentionRecord(
+                id: document.id, tokenCount: document.tokenCount, learned: document.learned,
+                losses: .init(base: 4, learned: 1, best: 1, now: document.losses.now ?? 1), measured: document.learned,
+                generation: document.generations.last, isCurrent: document.generations.last == generation)
+        }
+        var summary = RetentionSummary()
+        summary.documents = records.count
+        summary.measuredNow = records.count(where: \.isCurrent)
+        if let first = records.first {
+            summary.averageAccuracy = RetentionRecord.score(1)
+            summary.netGain = first.netGain
+            summary.losses = first.losses
+            summary.oldestMeasurement = records.compactMap(\.measured).min()
+        }
+        if records.count > 1 { (summary.backwardTransfer, summary.forgetting) = (0, 0) }
+        return RetentionReport(
+            space: space, generation: generation, summary: summary, documents: try page(records, request, id: \.id))
+    }
+
     func consolidate(space: String) async throws -> JobRecord {
         try requireRunning()
         try requireWritable("consolidate")

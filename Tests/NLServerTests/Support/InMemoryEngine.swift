@@ -42,6 +42,7 @@ actor InMemoryEngine: ModelEngine {
     var sessionOrder: [String] = []
     var sessionsByID: [String: SessionRecord] = [:]
     var consolidationRecords: [ConsolidationRecord] = []
+    var receipts: [String: ForgetReceipt] = [:]
     var spacesByID = ["default": InMemorySpace(id: "default")]
     var snapshotsByID: [String: [InMemorySnapshot]] = [:]
     var counter = 0

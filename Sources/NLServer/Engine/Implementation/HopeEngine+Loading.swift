@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import NLCore
 import Store
+import Synchronization
 
 extension HopeEngine {
     /// Loads the model, opens and recovers the database, starts the threads.
@@ -72,6 +73,7 @@ extension HopeEngine {
     private static func start(_ context: EngineContext, spaces: [SpaceMemory]) throws -> Running {
         try context.journal.load(from: context.store)
         let serving = try Serving(context)
+        context.journal.onForgottenSessions { [weak serving] in serving?.sessionsForgotten($0) }
         let learner = context.configuration.isReadOnly ? nil : Learner(context, spaces: spaces)
         return Running(context: context, serving: serving, learner: learner)
     }

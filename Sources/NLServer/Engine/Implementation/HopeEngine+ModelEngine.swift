@@ -50,6 +50,16 @@ extension HopeEngine: ModelEngine {
         }
     }
 
+    func forgetDocument(
+        _ id: String, space: String, keeping: Set<DocumentHolder>
+    ) async throws -> ForgetReceipt {
+        try await running().context.journal.forget(id, space: space, keeping: keeping)
+    }
+
+    func forgetReceipt(_ document: String, space: String) async throws -> ForgetReceipt? {
+        try await running().context.journal.forgetReceipt(document, space: space)
+    }
+
     func follow(job id: String) async throws -> EventStream<LearningEvent> {
         try await running().context.journal.follow(id)
     }
@@ -90,6 +100,10 @@ extension HopeEngine: ModelEngine {
         return try await read {
             try $0.levelHistoryList(level: level, byteCount: byteCount, space: space, page: page)
         }
+    }
+
+    func retention(space: String, page: PageRequest) async throws -> RetentionReport {
+        try await read { try $0.retentionReport(space: space, page: page) }
     }
 
     func consolidate(space: String) async throws -> JobRecord {

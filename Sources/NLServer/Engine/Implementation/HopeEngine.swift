@@ -143,6 +143,7 @@ final class HopeEngine: Sendable {
         statistics.databaseBytes = Self.size(of: context.store.path) + Self.size(of: context.store.path + "-wal")
         if let space = try? context.spaces.current(Space.default) {
             statistics.generation = space.generation
+            statistics.retention = context.journal.retention.withLock { $0[space.name] } ?? RetentionSummary()
             statistics.levels = context.reporter.freshSession() + context.levels(of: space)
         }
         return statistics

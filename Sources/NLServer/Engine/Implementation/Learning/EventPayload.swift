@@ -15,6 +15,8 @@ enum EventPayload {
         var trigger: String
         /// Documents learned up to here are consolidated if this was adopted.
         var isAdopted: Bool
+        /// The job that did it.
+        var job: String?
     }
 
     /// For people: what is done is said by the event's target or source.
@@ -22,6 +24,19 @@ enum EventPayload {
         var snapshot: String
         var name: String
     }
+
+    struct Forget: Codable {
+        /// Places of the events that are missing from the log since.
+        var events: [Int64]
+    }
+
+    /// What seeds an event: its content, and its place among the events that learning depends on.
+    static func seed(place: Int64, content: String) -> UInt64 {
+        SeededRandom.mix(UInt64(place), JournalReader.digest(content))
+    }
+
+    /// What a consolidation has for content.
+    static func content(ofConsolidation trigger: String) -> String { "consolidate \(trigger)" }
 }
 
 extension EngineConfiguration {

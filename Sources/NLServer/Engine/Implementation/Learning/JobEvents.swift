@@ -28,7 +28,12 @@ final class JobEvents: Sendable {
 
     /// Tells the followers of a job how far it is.
     func publish(_ progress: LearningProgress, of job: String) {
-        for follower in followers(of: job) { follower.progress(progress) }
+        publish(.progress(progress), of: job)
+    }
+
+    /// Tells the followers of a job something that is not its end.
+    func publish(_ event: LearningEvent, of job: String) {
+        for follower in followers(of: job) { follower.progress(event) }
     }
 
     /// Tells the followers of a job how it ended.
@@ -91,9 +96,9 @@ final class Follower: Sendable {
         if let end { finish(end) }
     }
 
-    fileprivate func progress(_ progress: LearningProgress) {
+    fileprivate func progress(_ event: LearningEvent) {
         guard state.withLock({ $0.hasBegun && !$0.hasEnded }) else { return }
-        if channel.offer(.progress(progress)) == .closed { forget() }
+        if channel.offer(event) == .closed { forget() }
     }
 
     fileprivate func finish(_ event: LearningEvent) {

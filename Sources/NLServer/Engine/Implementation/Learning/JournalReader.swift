@@ -33,14 +33,22 @@ struct JournalReader: Sendable {
     }
 
     /// The texts of some entries. One that is damaged is left out and reported: it must not stop all learning.
+    /// So is one that was deleted since the entries were read.
     func texts(_ entries: [JournalEntry], space: String) throws -> [(document: String, text: LearningText)] {
-        try entries.compactMap { entry in
+        try texts(entries.map(\.document), space: space)
+    }
+
+    /// The texts of some documents, in the same way.
+    func texts(_ documents: [String], space: String) throws -> [(document: String, text: LearningText)] {
+        try documents.compactMap { document in
             do {
-                return (entry.document, model.learningText(try text(space: space, document: entry.document)))
+                return (document, model.learningText(try text(space: space, document: document)))
             } catch StoreError.damaged(_, let reason) {
                 notices.post(
-                    "document \"\(entry.document)\" is damaged and is not rehearsed: \(reason)",
-                    key: "document/\(space)/\(entry.document)")
+                    "document \"\(document)\" is damaged and is not rehearsed: \(reason)",
+                    key: "document/\(space)/\(document)")
+                return nil
+            } catch StoreError.notFound {
                 return nil
             }
         }

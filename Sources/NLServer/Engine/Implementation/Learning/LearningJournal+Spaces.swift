@@ -36,8 +36,9 @@ extension LearningJournal {
     func cancelJobs(of space: String) async throws {
         let (cancelled, running) = try await database { store in
             try store.transaction { transaction in
+                // What is to be forgotten is to be forgotten, should the space stay after all.
                 let cancelled = try transaction.jobs(space: space, status: .queued, .init(limit: Self.allJobs)).items
-                    .map { try transaction.cancelQueuedJob($0.id) }
+                    .filter { $0.kind != .forget }.map { try transaction.cancelQueuedJob($0.id) }
                 let running = try transaction.jobs(space: space, status: .running, .init(limit: Self.allJobs)).items
                 return (cancelled, running.map(\.id))
             }

@@ -11,7 +11,11 @@ final class LearningJournal: Sendable {
     let schedule: ConsolidationSchedule
     let configuration: EngineConfiguration
     let database: DatabaseAccess
+    /// Figures of each space as ``LearningLoop/refreshRetention()`` left them, for those who must not wait.
+    let retention = Mutex<[String: RetentionSummary]>([:])
     private let model: LoadedModel
+    /// Told of sessions that were deleted with a document.
+    private let sessionsForgotten = Mutex<(@Sendable ([String]) -> Void)?>(nil)
     private let draining = Mutex(false)
     private let documents = Mutex(0)
     /// Tokenising a megabyte takes a while: not on the cooperative pool, and not while others wait for the database.
@@ -36,8 +40,19 @@ final class LearningJournal: Sendable {
     /// Documents in the database.
     var documentsStored: Int { documents.withLock { $0 } }
 
-    /// Documents came with a space, or went with one.
+    /// Counts documents that came or went, also with a space.
     func noteDocuments(_ count: Int) { documents.withLock { $0 += count } }
+
+    /// Tells who serves sessions that these are deleted.
+    func forgetSessions(_ ids: [String]) {
+        guard !ids.isEmpty, let tell = sessionsForgotten.withLock(\.self) else { return }
+        tell(ids)
+    }
+
+    /// Who is to be told of sessions that were deleted with a document.
+    func onForgottenSessions(_ tell: @escaping @Sendable ([String]) -> Void) {
+        sessionsForgotten.withLock { $0 = tell }
+    }
 
     /// Takes no new work from now on.
     func beginDraining() { draining.withLock { $0 = true } }
@@ -55,7 +70,7 @@ final class LearningJournal: Sendable {
             try store.transaction { try accept(submission, tokenCount: tokenCount, in: $0) }
         }
         let isNew = acceptance.outcome != .duplicate
-        if acceptance.outcome == .accepted { documents.withLock { $0 += 1 } }
+        if acceptance.outcome == .accepted { noteDocuments(1) }
         if isNew { signals.queued(1) }
         return DocumentAcceptance(
             document: DocumentRecord(acceptance.document, jobID: acceptance.job.id), job: JobRecord(acceptance.job),
@@ -133,6 +148,7 @@ final class LearningJournal: Sendable {
         switch job.status {
         case .queued, .running: return nil
         case .learned: return .learned(job)
+        case .forgotten: return .forgotten(job)
         case .restored: return .restored(job)
         case .failed: return .failed(job)
         case .cancelled: return .cancelled(job)
@@ -152,6 +168,7 @@ final class LearningJournal: Sendable {
                     throw EngineError.conflict(
                         code: "job_ended", message: "Job '\(id)' has ended as \(record.status.rawValue).")
                 }
+                guard record.kind != .forget else { throw EngineError.forgettingIsFinal(id) }
                 return record.status == .queued ? try transaction.cancelQueuedJob(id) : record
             }
         }

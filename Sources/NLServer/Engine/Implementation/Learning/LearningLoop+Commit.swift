@@ -69,6 +69,7 @@ extension LearningLoop {
         if new.isConsolidated { memory.consolidatedThrough = new.event }
         if let restored = new.restored { memory.consolidatedThrough = restored.consolidatedThrough }
         spaces[memory.name] = memory
+        measuring.levelsChanged(in: memory.name)
         context.spaces.publish(
             PublishedSpace(
                 name: memory.name, generation: Int(record.number), published: record.created, levels: memory.levels,

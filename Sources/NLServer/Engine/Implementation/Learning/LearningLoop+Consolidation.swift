@@ -11,8 +11,9 @@ extension LearningLoop {
         let started = Date()
         let detail = (try? job.detail.decoded(as: JobDetail.self)) ?? JobDetail()
         let trigger = detail.trigger.flatMap(ConsolidationRecord.Trigger.init) ?? .manual
-        let event = try context.store.read { try $0.nextEventSequence(space: space.name) }
-        let seed = SeededRandom.mix(UInt64(event), JournalReader.digest("consolidate \(trigger.rawValue)"))
+        let (event, place) = try nextEvent(of: space)
+        let seed = EventPayload.seed(
+            place: place, content: EventPayload.content(ofConsolidation: trigger.rawValue))
         let settings = context.configuration.consolidation(windowSize: context.model.windowSize)
         let documents = try documents(of: space, before: event)
         let consolidation = try consolidation(of: documents, seed: seed, settings: settings, in: space)
@@ -26,16 +27,18 @@ extension LearningLoop {
         }
         let payload = EventPayload.Consolidate(
             settings: settings, anchors: context.model.anchors.digest, trigger: trigger.rawValue,
-            isAdopted: outcome.isAdopted)
+            isAdopted: outcome.isAdopted, job: job.id)
         let new = newGeneration(levels, outcome: outcome, event: event, job: job.id, in: space)
         let (finished, record) = try commit(new) { transaction, generation in
             try transaction.appendEvent(
                 space: space.name, sequence: event, kind: .consolidate, payload: try JSONText(encoding: payload),
                 seed: seed)
             for (document, loss) in zip(documents.new.map(\.document), outcome.documentLosses) {
-                try transaction.updateDocument(
-                    space: space.name, id: document, losses: DocumentLosses(now: loss),
-                    generation: outcome.isAdopted ? generation.number : nil)
+                // One that was deleted meanwhile has no row any more; its rebuild waits in the queue.
+                let isThere = try transaction.recordMeasurement(
+                    space: space.name, document: document, loss: loss, generation: generation.number)
+                guard isThere, outcome.isAdopted else { continue }
+                try transaction.updateDocument(space: space.name, id: document, generation: generation.number)
             }
             let record = Store.ConsolidationRecord(
                 space: space.name, job: job.id, trigger: trigger.rawValue, started: started, finished: Date(),
@@ -68,10 +71,10 @@ extension LearningLoop {
         try commit(newGeneration(levels, outcome: outcome, event: event.sequence, job: nil, in: space)) { _, _ in }
     }
 
-    private typealias Text = (document: String, text: LearningText)
+    typealias Text = (document: String, text: LearningText)
 
     /// Documents the slow level has not learned yet with their texts, and those it has.
-    private func documents(
+    func documents(
         of space: SpaceMemory, before event: Int64
     ) throws -> (new: [Text], old: [JournalEntry]) {
         let journal = try context.store.read { try $0.journal(space: space.name, before: event) }
@@ -79,7 +82,7 @@ extension LearningLoop {
         return (try reader.texts(journal.filter(isNew), space: space.name), journal.filter { !isNew($0) })
     }
 
-    private func consolidation(
+    func consolidation(
         of documents: (new: [Text], old: [JournalEntry]), seed: UInt64, settings: Consolidation.Settings,
         in space: SpaceMemory
     ) throws -> Consolidation {
@@ -97,7 +100,7 @@ extension LearningLoop {
             seed: SeededRandom.mix(seed, 4), settings: settings)
     }
 
-    private func run(
+    func run(
         _ start: Consolidation, in space: SpaceMemory, report: (Consolidation, Double) -> Void
     ) throws -> (SpaceLevels, Consolidation.Outcome) {
         var consolidation = start
@@ -119,7 +122,7 @@ extension LearningLoop {
             isConsolidated: outcome.isAdopted)
     }
 
-    private func losses(
+    func losses(
         _ outcome: Consolidation.Outcome, _ settings: Consolidation.Settings, _ count: Int, in space: SpaceMemory
     ) -> ConsolidationDetail {
         // A candidate whose losses were not finite has none to show.

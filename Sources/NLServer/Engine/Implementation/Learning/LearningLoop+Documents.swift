@@ -7,8 +7,8 @@ extension LearningLoop {
         guard let document = job.document else { throw UnknownWork(job: job.id) }
         let space = try memory(of: job.space)
         let text = try reader.text(space: space.name, document: document)
-        let event = try context.store.read { try $0.nextEventSequence(space: space.name) }
-        let seed = SeededRandom.mix(UInt64(event), JournalReader.digest(text))
+        let (event, place) = try nextEvent(of: space)
+        let seed = EventPayload.seed(place: place, content: text)
         let settings = context.configuration.acquisition(windowSize: context.model.windowSize)
         let acquisition = try acquisition(
             of: document, text: text, at: event, seed: seed, settings: settings, in: space)
@@ -26,8 +26,11 @@ extension LearningLoop {
                 payload: try JSONText(encoding: payload), seed: seed)
             try transaction.updateDocument(
                 space: space.name, id: document, status: .learned,
-                losses: DocumentLosses(base: outcome.baseLoss, learned: outcome.loss, now: outcome.loss),
+                losses: DocumentLosses(base: outcome.baseLoss, learned: outcome.loss),
                 isTargetReached: outcome.targetReached, generation: generation.number)
+            try transaction.recordMeasurement(
+                space: space.name, document: document, loss: outcome.loss, generation: generation.number,
+                isFirst: true)
             let detail = progress.final(targetReached: outcome.targetReached, generation: generation.number)
             return try transaction.finishJob(job.id, as: .learned, detail: try JSONText(encoding: detail))
         }
@@ -53,7 +56,15 @@ extension LearningLoop {
         }
     }
 
-    private func acquisition(
+    /// The number and the place of the event that would be appended now.
+    func nextEvent(of space: SpaceMemory) throws -> (sequence: Int64, place: Int64) {
+        try context.store.read { reader in
+            let next = try reader.nextEventSequence(space: space.name)
+            return (next, try reader.place(of: next, space: space.name))
+        }
+    }
+
+    func acquisition(
         of document: String, text: String, at event: Int64, seed: UInt64, settings: Acquisition.Settings,
         in space: SpaceMemory
     ) throws -> Acquisition {
@@ -69,7 +80,7 @@ extension LearningLoop {
     }
 
     /// Steps to the end, window by window, letting serving and those who cancel come between.
-    private func run(
+    func run(
         _ start: Acquisition, in space: SpaceMemory, report: (Acquisition, Acquisition.Progress) throws -> Void
     ) throws -> (SpaceLevels, Acquisition.Outcome) {
         var acquisition = start

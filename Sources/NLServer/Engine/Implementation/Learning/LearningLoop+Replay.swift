@@ -35,7 +35,7 @@ extension LearningLoop {
             case .learn: try replayLearning(event, in: space)
             case .consolidate: try replayConsolidation(event, in: space)
             case .restore: try replayRestore(event, in: space)
-            case .forget: throw UnknownJobKind(kind: event.kind.rawValue)
+            case .forget: spaces[space.name]?.event = event.sequence
             }
         } catch let interruption as LearningInterruption {
             throw interruption

@@ -17,10 +17,10 @@ extension LearningLoop {
             try detail.snapshot.flatMap { try reader.snapshot(space: space.name, id: $0) }
         }
         guard let snapshot = found else { throw UnknownSnapshot(id: detail.snapshot ?? "") }
-        let event = try context.store.read { try $0.nextEventSequence(space: space.name) }
+        let (event, place) = try nextEvent(of: space)
         let state = try pastState(generation: snapshot.generation, of: space.name)
         let payload = EventPayload.Restore(snapshot: snapshot.id, name: snapshot.name)
-        let seed = SeededRandom.mix(UInt64(event), JournalReader.digest("restore"))
+        let seed = EventPayload.seed(place: place, content: "restore")
         let target = snapshot.isImported ? nil : snapshot.event
         let new = try newGeneration(state, target: target, event: event, job: job.id, in: space)
         let finished = try commit(new) { transaction, generation in

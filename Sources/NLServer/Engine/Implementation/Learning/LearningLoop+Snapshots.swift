@@ -27,6 +27,8 @@ extension LearningLoop {
             let keep = context.configuration.snapshotKeep
             let made = try write { transaction -> Store.SnapshotRecord? in
                 guard try transaction.space(name) != nil else { return nil }
+                // Made when the space has been rebuilt, which is a generation to be kept as well.
+                guard try transaction.pendingForgettings(space: name).isEmpty else { return nil }
                 let made = try transaction.createSnapshot(space: name, name: label, isAutomatic: true)
                 try transaction.pruneAutomaticSnapshots(space: name, keep: keep)
                 return made

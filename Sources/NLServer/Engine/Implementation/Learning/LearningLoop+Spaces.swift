@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import NLCore
 import Store
+import Synchronization
 
 // The learner's own copies of the spaces: made, forked and deleted by others while it works.
 
@@ -24,7 +25,11 @@ extension LearningLoop {
     /// Lets go of spaces that have been deleted, and takes in those that are new, so that their schedules run.
     func synchronizeSpaces() {
         let names = Set(context.spaces.names)
-        for name in spaces.keys where !names.contains(name) { spaces[name] = nil }
+        for name in spaces.keys where !names.contains(name) {
+            spaces[name] = nil
+            measuring.drop(name)
+            context.journal.retention.withLock { $0[name] = nil }
+        }
         for name in names.sorted() where spaces[name] == nil {
             do {
                 _ = try memory(of: name)

@@ -17,6 +17,8 @@ final class LearningLoop {
     var spaces: [String: SpaceMemory]
     private let schedule: ConsolidationSchedule
     private var hasUncheckpointedWrites = false
+    /// See ``measureNext()``.
+    var measuring: Remeasurement
     /// When the job that runs was taken up.
     private(set) var jobBegan: ContinuousClock.Instant?
     var snapshotStandings: [String: SnapshotStanding] = [:]
@@ -26,6 +28,7 @@ final class LearningLoop {
         signals = context.journal.signals
         reader = JournalReader(model: context.model, store: context.store, notices: context.notices)
         schedule = context.journal.schedule
+        measuring = Remeasurement(tokensPerMinute: context.configuration.remeasureTokens)
         self.spaces = Dictionary(uniqueKeysWithValues: spaces.map { ($0.name, $0) })
     }
 
@@ -37,8 +40,11 @@ final class LearningLoop {
                 try takeDueSnapshots()
                 if try runNextJob() { return }
                 if try queueDueConsolidation() { return }
+                if try measureNext() { return }
+                try refreshRetention()
                 checkpointWhileIdle()
-                signals.waitForWork(until: [nextDue?.moment, nextSnapshot].compactMap(\.self).min())
+                let moments = [nextDue?.moment, nextSnapshot, measuring.nextMoment]
+                signals.waitForWork(until: moments.compactMap(\.self).min())
             }
         }
         context.logger.debug("learner stopped")
@@ -74,6 +80,7 @@ final class LearningLoop {
             switch job.kind {
             case .learn: try learn(job)
             case .consolidate: try consolidate(job)
+            case .forget: try forget(job)
             case .restore: try restore(job)
             default: throw UnknownJobKind(kind: job.kind.rawValue)
             }
@@ -94,6 +101,9 @@ final class LearningLoop {
     ) throws {
         let finished = try write(isCancellable: false) { transaction in
             try chargeLearningTime(to: job.space, in: transaction)
+            if job.kind == .forget {
+                return try fail(job, because: failure, in: transaction)
+            }
             if let document = job.document {
                 try transaction.updateDocument(
                     space: job.space, id: document, status: status == .failed ? .failed : .cancelled)
@@ -146,10 +156,15 @@ final class LearningLoop {
     /// - Parameter isCancellable: whether cancelling the running job ends the waiting.
     /// - Throws: ``LearningInterruption`` while waiting; what waiting does not mend.
     func write<Value>(isCancellable: Bool = true, _ body: (StoreTransaction) throws -> Value) throws -> Value {
+        try writing(isCancellable: isCancellable) { try context.store.transaction(body) }
+    }
+
+    /// The same for whatever writes.
+    func writing<Value>(isCancellable: Bool = true, _ body: () throws -> Value) throws -> Value {
         var delay = Duration.milliseconds(250)
         while true {
             do {
-                let value = try context.store.transaction(body)
+                let value = try body()
                 if context.notices.clear(key: "storage") { context.logger.notice("the database takes writes again") }
                 hasUncheckpointedWrites = true
                 return value
@@ -169,8 +184,12 @@ final class LearningLoop {
 
     private func checkpointWhileIdle() {
         guard hasUncheckpointedWrites else { return }
-        hasUncheckpointedWrites = false
-        try? context.store.checkpoint()
+        do {
+            try context.store.checkpoint()
+            hasUncheckpointedWrites = false
+        } catch {
+            // Tried again when the learner has nothing to do next time.
+        }
     }
 }
 

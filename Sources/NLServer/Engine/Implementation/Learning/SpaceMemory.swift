@@ -22,23 +22,61 @@ struct SpaceMemory {
     static func load(
         _ space: String, model: LoadedModel, store: MemoryStore
     ) throws -> (memory: SpaceMemory, created: Date) {
-        guard let created = try store.read({ try $0.space(space)?.created }) else { throw UnknownSpace(name: space) }
+        let created = try made(space, store)
         guard let generation = try store.read({ try $0.newestGeneration(space: space) }) else {
-            let levels = try SpaceLevels(model.configuration, base: model.base)
-            let memory = SpaceMemory(
-                name: space, created: created, levels: levels, generation: nil, event: 0, lastUpdates: [:],
-                consolidatedThrough: 0)
-            return (memory, Date())
+            return (try untouched(space, created: created, model: model), Date())
         }
+        return (
+            try SpaceMemory(generation, created: created, model: model, store: store), generation.record.created
+        )
+    }
+
+    /// Reads the newest whole generation in a log that contains no event from `event` on; where there is none, the
+    /// levels are the model file's.
+    static func load(
+        _ space: String, in log: EffectiveLog, before event: Int64, model: LoadedModel, store: MemoryStore
+    ) throws -> SpaceMemory {
+        let created = try made(space, store)
+        let found = try store.read { try $0.newestGeneration(space: space, in: log, before: event) }
+        if let found { return try SpaceMemory(found, created: created, model: model, store: store) }
+        var memory = try untouched(space, created: created, model: model)
+        // Levels that came from a file: those of no generation of the log, so the next one writes them all.
+        guard let origin = log.origin else { return memory }
+        let generation = try store.read { try $0.generation(space: space, number: origin) }
+        let (levels, metadata) = try GenerationCodec.levels(of: generation, model: model)
+        (memory.levels, memory.lastUpdates) = (levels, metadata.levels.compactMapValues(\.lastUpdate))
+        return memory
+    }
+
+    private static func made(_ space: String, _ store: MemoryStore) throws -> Date {
+        guard let created = try store.read({ try $0.space(space)?.created }) else { throw UnknownSpace(name: space) }
+        return created
+    }
+
+    private static func untouched(_ space: String, created: Date, model: LoadedModel) throws -> SpaceMemory {
+        SpaceMemory(
+            name: space, created: created, levels: try SpaceLevels(model.configuration, base: model.base),
+            generation: nil, event: 0, lastUpdates: [:], consolidatedThrough: 0)
+    }
+
+    private init(_ generation: Generation, created: Date, model: LoadedModel, store: MemoryStore) throws {
         let (levels, metadata) = try GenerationCodec.levels(of: generation, model: model)
         let event = generation.record.event ?? 0
-        let memory = SpaceMemory(
-            name: space, created: created, levels: levels, generation: generation.record.number, event: event,
+        let name = generation.record.space
+        self.init(
+            name: name, created: created, levels: levels, generation: generation.record.number, event: event,
             lastUpdates: metadata.levels.compactMapValues(\.lastUpdate),
-            consolidatedThrough: try lastConsolidation(
-                space, in: store.read { try $0.effectiveLog(space: space, through: event) }, store: store,
+            consolidatedThrough: try Self.lastConsolidation(
+                name, in: store.read { try $0.effectiveLog(space: name, through: event) }, store: store,
                 where: \.isAdopted))
-        return (memory, generation.record.created)
+    }
+
+    private init(
+        name: String, created: Date, levels: SpaceLevels, generation: Int64?, event: Int64,
+        lastUpdates: [String: Date], consolidatedThrough: Int64
+    ) {
+        (self.name, self.created, self.levels, self.generation) = (name, created, levels, generation)
+        (self.event, self.lastUpdates, self.consolidatedThrough) = (event, lastUpdates, consolidatedThrough)
     }
 
     /// What the schedule of consolidations starts from.

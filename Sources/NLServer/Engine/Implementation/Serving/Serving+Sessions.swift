@@ -119,6 +119,12 @@ extension Serving {
         storedSessions.withLock { $0 -= 1 }
     }
 
+    /// Sessions were deleted because of what they had read.
+    func sessionsForgotten(_ ids: [String]) {
+        registry.evict(ids)
+        storedSessions.withLock { $0 -= ids.count }
+    }
+
     /// Counts a session before it is made, so that two at once can't pass the limit.
     private func addSession(
         _ make: @escaping @Sendable (MemoryStore) throws -> Store.SessionRecord
@@ -131,7 +137,10 @@ extension Serving {
         }
         guard hasRoom else { throw EngineError.overloaded(queue: "sessions", retryAfter: .seconds(60)) }
         do {
-            return record(try await context.database(make))
+            let made = try await context.database(make)
+            // An earlier session of this name may have been deleted while it was read.
+            registry.evict([made.id])
+            return record(made)
         } catch {
             storedSessions.withLock { $0 -= 1 }
             throw error

@@ -53,6 +53,14 @@ final class SessionRegistry: Sendable {
         }
     }
 
+    /// Lets go of the states of sessions that were deleted; requests that hold them end by themselves, and cannot
+    /// persist them.
+    func evict(_ ids: [String]) {
+        state.withLock { state in
+            for id in ids { state.forget(id) }
+        }
+    }
+
     /// A session's state, if it is in memory: what it was when it was last given back.
     func peek(_ id: String) -> SessionContent? { state.withLock { $0.cached[id] } }
 

@@ -16,7 +16,8 @@ extension HopeEngine {
 
     func forkSpace(_ id: String, as creation: SpaceCreation) async throws -> SpaceRecord {
         let record = try await addSpace(creation, "fork a space") { transaction in
-            try transaction.forkSpace(
+            try transaction.requireNothingToForget(in: id, for: "fork it")
+            return try transaction.forkSpace(
                 id, as: creation.id, name: creation.name, quotas: creation.quotas.map { Store.SpaceQuotas($0) })
         }
         try running().context.journal.noteDocuments(record.documentCount)
@@ -90,6 +91,8 @@ extension HopeEngine {
             try await context.journal.cancelJobs(of: id)
             let deleted = try await context.journal.deleteSpace(id) { context.spaces.remove(id) }
             if let deleted { return running.serving.forget(deleted.sessions) }
+            // A rebuild lets nobody cancel it.
+            try await Task.sleep(for: .milliseconds(20))
         } while ContinuousClock.now < deadline
         throw EngineError.conflict(
             code: "space_busy",
@@ -134,6 +137,8 @@ extension EngineContext {
                 name: id, generation: Int(memory.generation ?? 0), published: created, levels: memory.levels,
                 lastUpdates: memory.lastUpdates))
         journal.signals.setStanding(try memory.standing(store), of: id)
+        let figures = try store.read { try $0.retention(space: id) }
+        journal.retention.withLock { $0[id] = figures }
         return memory
     }
 }
