@@ -95,15 +95,7 @@ extension Variable {
                 }
             }
         }
-        var sum: S = 0
-        for row in 0..<rows { sum += weights[row] * losses.pointer[row] }
-        let loss = tape.record(Tensor([sum], shape: [1]), [self]) { tape, dy in
-            let scale = dy.pointer[0]
-            if scale == 1 { return tape.addGradient(self, gradient) }
-            guard let d = tape.gradientBuffer(self) else { return }
-            elementBlocks(gradient.count) { start, count in S.axpy(count, scale, gradient.pointer + start, d + start) }
-        }
-        return (loss, losses.elements)
+        return weighted(losses, weights, gradient)
     }
 
     /// Σ over rows of weight · (−Σ_v p_v log softmax(x)_v): the cross-entropy against another model's predictions
@@ -133,8 +125,15 @@ extension Variable {
                 S.axpy(width, -weight, p, x)
             }
         }
+        return weighted(losses, weights, gradient)
+    }
+
+    /// Σ over rows of weight · loss, whose gradient has been computed beside it.
+    private func weighted(
+        _ losses: Tensor<S>, _ weights: [S], _ gradient: Tensor<S>
+    ) -> (loss: Variable, rowLosses: [S]) {
         var sum: S = 0
-        for row in 0..<rows { sum += weights[row] * losses.pointer[row] }
+        for row in 0..<losses.count { sum += weights[row] * losses.pointer[row] }
         let loss = tape.record(Tensor([sum], shape: [1]), [self]) { tape, dy in
             let scale = dy.pointer[0]
             if scale == 1 { return tape.addGradient(self, gradient) }
