@@ -14,7 +14,7 @@ public struct Acquisition: Sendable {
         /// Tokens of a window; a multiple of C_p.
         public var windowSize = 256
         /// Most passes over a document.
-        public var maximumPasses = 24
+        public var maximumPasses = 128
         /// Target for a short document, in nats a token: it must come back word for word.
         public var shortTarget = 0.1
         /// Target for a long one, as a share of its loss by the untouched base.

@@ -65,7 +65,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .anchorBound: "0.02"
         case .learnTargetLoss: "0.1"
         case .learnTargetRatio: "0.68"
-        case .learnMaxPasses: "24"
+        case .learnMaxPasses: "128"
         case .rehearsalShare: "0.5"
         case .remeasureTokens: "4096"
         case .snapshotEvery: "0"

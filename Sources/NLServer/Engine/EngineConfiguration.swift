@@ -34,7 +34,7 @@ struct EngineConfiguration: Sendable, Equatable {
     /// …one of 1,000 tokens or more at this share of what the untouched base gave it; in between, interpolated.
     var learnTargetRatio = 0.68
     /// A job that has not reached its target after this many passes ends as learned with `targetReached == false`.
-    var learnMaxPasses = 24
+    var learnMaxPasses = 128
     /// Share of the tokens trained on that are rehearsed, half from the journal, half anchors.
     var rehearsalShare = 0.5
     /// Tokens a minute that an idle learner reads to measure what is still known of each document; 0: none.
