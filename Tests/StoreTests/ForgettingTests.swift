@@ -6,7 +6,7 @@ import Testing
 @testable import Store
 
 /// Would catch: rows that a deleted document leaves behind, places that move, and half a deletion after a crash.
-@Suite(.timeLimit(.minutes(1))) struct ForgettingTests {
+@Suite(.timeLimit(.minutes(10))) struct ForgettingTests {
     private let database = TemporaryDatabase()
 
     private static func learn(_ seed: UInt64, _ id: String, in store: MemoryStore) throws {

@@ -7,7 +7,7 @@ import Testing
 
 /// What holds a document beside its space forgets it too, or is named; and a log with a restore in it is done again
 /// as it was.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct ForgettingHoldersTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ForgettingHoldersTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

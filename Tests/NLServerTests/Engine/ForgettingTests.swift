@@ -6,7 +6,7 @@ import Testing
 @testable import NLServer
 
 /// A document that was deleted leaves no trace: not in the files, not in the levels, whatever happened after it.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ForgettingTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ForgettingTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

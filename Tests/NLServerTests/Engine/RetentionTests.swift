@@ -6,7 +6,7 @@ import Testing
 @testable import NLServer
 
 /// What is still known is measured in the background, within a budget, and changes nothing.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct RetentionTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct RetentionTests {
     private let home: EngineHome
 
     init() throws { home = try EngineHome() }

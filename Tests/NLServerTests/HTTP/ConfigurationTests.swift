@@ -62,6 +62,7 @@ import Testing
                 modelPath: defaults.engine.modelPath, databasePath: "/home/u/.local/state/nlserver/nlserver.sqlite"))
         expected.engine.consolidateEvery = .seconds(3600)
         expected.engine.consolidateIdle = .seconds(300)
+        expected.engine.remeasureTokens = 4096
         #expect(defaults == expected)
         #expect(defaults.description.map(\.option) == ServerOption.allCases.filter { $0 != .config })
     }
