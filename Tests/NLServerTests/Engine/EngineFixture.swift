@@ -191,7 +191,7 @@ extension SpaceLevels {
 
 /// Waits for something another thread brings about; polls, as a client would.
 func eventually(
-    within limit: Duration = .seconds(20), sourceLocation: SourceLocation = #_sourceLocation,
+    within limit: Duration = .seconds(300), sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit
