@@ -115,9 +115,9 @@ import Testing
             }
         }
         try process.run()
-        try await eventually(within: .seconds(90)) { try (try? result())?.rows.count == 1 && daemons() == 1 }
+        try await eventually(within: .seconds(300)) { try (try? result())?.rows.count == 1 && daemons() == 1 }
         kill(process.processIdentifier, SIGINT)
-        try await eventually(within: .seconds(30)) { !process.isRunning }
+        try await eventually(within: .seconds(120)) { !process.isRunning }
         #expect(process.terminationStatus == 130)
         #expect(try !result().is_complete)
         #expect(try result().rows.map(\.row) == ["base"])

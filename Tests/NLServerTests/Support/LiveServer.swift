@@ -46,7 +46,7 @@ struct LiveServer {
         if json != nil { headers[.contentType] = "application/json" }
         if let type { headers[.contentType] = type }
         headers[.connection] = "keep-alive"
-        let client = TestClient(host: "localhost", port: port, configuration: .init(timeout: .seconds(20)))
+        let client = TestClient(host: "localhost", port: port, configuration: .init(timeout: .seconds(120)))
         client.connect()
         do {
             let response = try await client.execute(
