@@ -89,16 +89,17 @@ public final class MemoryStore: Sendable {
         try requireOpen()
         return try StoreError.naming(StoreRow("transaction")) {
             try queue.writeWithoutTransaction { db in
+                let transaction = StoreTransaction(db: db, ledger: ledger, now: clock(), hooks: hooks)
                 var value: Value?
                 try db.inTransaction(.immediate) {
                     hooks(.transactionBegun)
-                    let transaction = StoreTransaction(db: db, ledger: ledger, now: clock(), hooks: hooks)
                     value = try body(transaction)
                     try transaction.settlePassages()
                     hooks(.beforeCommit)
                     return .commit
                 }
                 hooks(.afterCommit)
+                transaction.committed()
                 guard let value else { preconditionFailure("a committed transaction has a value") }
                 return value
             }

@@ -25,11 +25,22 @@ public final class StoreTransaction: StoreReader {
     /// The time of the transaction; rows written together carry the same one.
     let now: Date
     let hooks: FaultHooks
+    private var afterCommit: [() -> Void] = []
 
     init(db: Database, ledger: ChunkLedger, now: Date, hooks: FaultHooks) {
         self.now = now
         self.hooks = hooks
         super.init(db: db, ledger: ledger)
+    }
+
+    /// Has `body` run when the transaction is on disk and before anybody else reads the database, so that nobody can
+    /// read there what is not yet true elsewhere. It never runs if the transaction fails. It must not call the store,
+    /// nor wait for somebody who does.
+    public func afterCommit(_ body: @escaping () -> Void) { afterCommit.append(body) }
+
+    /// The transaction is on disk; the database is still held.
+    func committed() {
+        for body in afterCommit { body() }
     }
 
     /// Runs one statement, compiled once per connection.

@@ -55,10 +55,11 @@ extension LearningJournal {
 
     /// Deletes a space if none of its jobs runs, and tells the followers of those that waited.
     ///
+    /// - Parameter then: runs while nobody else can read the database, once the space is gone from it.
     /// - Returns: nil while a job runs.
     func deleteSpace(_ id: String, then: @escaping @Sendable () -> Void) async throws -> DeletedSpace? {
-        let deleted = try await database { store -> DeletedSpace? in
-            let deleted = try store.transaction { transaction -> DeletedSpace? in
+        let deleted = try await database { store in
+            try store.transaction { transaction -> DeletedSpace? in
                 guard try transaction.space(id) != nil else { throw EngineError.notFound(.space, id: id) }
                 guard try transaction.jobs(space: id, status: .running, .init(limit: 1)).items.isEmpty else {
                     return nil
@@ -68,10 +69,9 @@ extension LearningJournal {
                 let sessions = try transaction.sessions(space: id, .init(limit: Self.allJobs)).items.map(\.id)
                 let documents = try transaction.usage(space: id).documents
                 try transaction.deleteSpace(id)
+                transaction.afterCommit(then)
                 return DeletedSpace(jobs: jobs, sessions: sessions, documents: documents)
             }
-            if deleted != nil { then() }
-            return deleted
         }
         guard let deleted else { return nil }
         signals.forget(space: id)

@@ -30,6 +30,9 @@ extension LearningLoop {
     /// Persists a generation in one transaction with whatever must become true at the same moment, then makes it the
     /// one that readers get, and the one that the next job starts from.
     ///
+    /// Readers get it while the database is still held: whoever reads there that a job has ended, and asks the model
+    /// next, asks the generation that the job made.
+    ///
     /// - Parameter also: runs inside the transaction, and again if the transaction is repeated.
     func commit<Value>(
         _ new: NewGeneration, also: (StoreTransaction, Store.GenerationRecord) throws -> Value
@@ -46,11 +49,16 @@ extension LearningLoop {
         let draft = GenerationDraft(
             space: new.space.name, parent: new.space.generation, event: new.event, levels: drafts,
             metadata: try GenerationCodec.metadata(new.levels.levels, lastUpdates: lastUpdates, job: new.job))
-        // Laid out before the commit, so that whoever sees the job ended reads what it learned: only a pointer is
-        // left to swap.
+        // Laid out before the commit: only a pointer is left to swap while the database is held.
         let weights = try HopeWeights(new.levels.configuration, new.levels.effective)
         let (record, value) = try write { transaction in
             let record = try transaction.persistGeneration(draft)
+            transaction.afterCommit { [context, lastUpdates] in
+                context.spaces.publish(
+                    PublishedSpace(
+                        name: record.space, generation: Int(record.number), published: record.created,
+                        levels: new.levels, weights: weights, lastUpdates: lastUpdates))
+            }
             for level in new.levels.levels {
                 try transaction.appendLevelHistory(
                     space: record.space, level: level.definition.name,
@@ -70,10 +78,6 @@ extension LearningLoop {
         if let restored = new.restored { memory.consolidatedThrough = restored.consolidatedThrough }
         spaces[memory.name] = memory
         measuring.levelsChanged(in: memory.name)
-        context.spaces.publish(
-            PublishedSpace(
-                name: memory.name, generation: Int(record.number), published: record.created, levels: memory.levels,
-                weights: weights, lastUpdates: lastUpdates))
         return value
     }
 }

@@ -173,7 +173,7 @@ extension LearningLoop {
         let new = NewGeneration(
             space: space, levels: levels, changed: Set(levels.levels.map(\.definition.name)), event: sequence,
             job: job.id)
-        let (finished, sessions) = try commit(new) { transaction, generation in
+        let finished = try commit(new) { transaction, generation in
             guard try transaction.pendingForgettings(space: name) == pending else { throw MoreToForget() }
             try transaction.appendEvent(
                 space: name, sequence: sequence, kind: .forget,
@@ -185,20 +185,22 @@ extension LearningLoop {
             // Snapshots that held a document went with it, unless the caller keeps them.
             try transaction.deleteGenerations(space: name, since: first, except: generation.number)
             let swept = try sweepSessions(of: name, pending, in: transaction)
+            transaction.afterCommit { [context] in context.journal.forgetSessions(swept) }
             var finished = job
             for record in pending {
-                let receipt = try receipt(record, rebuild, generation, removed: swept, in: transaction)
+                var receipt = try receipt(record, rebuild, generation, removed: swept, in: transaction)
+                // One whose own rebuild failed is left out by this one.
+                if record.state == .failed { receipt.jobID = job.id }
                 let text = try JSONText(encoding: receipt)
                 guard let id = record.job else { continue }
                 try transaction.updateForgetting(
-                    job: id, state: .forgotten, generation: generation.number, receipt: text)
+                    job: id, state: .forgotten, newJob: receipt.jobID, generation: generation.number, receipt: text)
                 if id == job.id { finished = try finish(job, receipt, in: transaction) }
             }
-            return (finished, swept)
+            return finished
         }
         measuring.drop(name)
         if let space = spaces[name] { signals.setStanding(try space.standing(context.store), of: name) }
-        context.journal.forgetSessions(sessions)
         // So that what was deleted is in neither file when the end of the job is told.
         try? context.store.checkpoint()
         context.journal.events.finish(job.id, with: .forgotten(JobRecord(finished)))
