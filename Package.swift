@@ -36,6 +36,8 @@ let package = Package(
             name: "CKernels",
             cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]
         ),
+        // The contract, openapi.yaml, as bytes in the binary.
+        .target(name: "CContract"),
         .target(
             name: "NLCore",
             dependencies: ["COpenBLAS", "CDNNL", "CKernels"],
@@ -49,7 +51,7 @@ let package = Package(
         .executableTarget(
             name: "NLServer",
             dependencies: [
-                "NLCore", "Store",
+                "NLCore", "Store", "CContract",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
