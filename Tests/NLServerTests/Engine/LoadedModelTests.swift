@@ -134,6 +134,20 @@ import Testing
         #expect(lengths.contains(Anchors.pieceLength))
     }
 
+    @Test func theyAreCutWhenTheyAreAskedFor() throws {
+        let tokenizer = try Tokenizer(contentsOf: TestModel.tokenizerFile)
+        func file(_ text: String) -> AnchorFile? {
+            AnchorFile(text, tokenizer: tokenizer, configuration: TestModel.configuration)
+        }
+        let later = try #require(file(TestModel.anchors))
+        #expect(!later.isCut)
+        let now = try anchors(TestModel.anchors)
+        #expect(later.anchors.digest == now.digest)
+        #expect(later.anchors.rehearsal == now.rehearsal && later.anchors.gate == now.gate)
+        #expect(later.isCut)
+        #expect(file("Too short.\n" + TestModel.anchors.prefix(60)) == nil)
+    }
+
     @Test func manyPiecesAreThinnedOutEvenly() throws {
         let text = (1...200).map { "Paragraph \($0) is about the number \($0), which it repeats: \($0), \($0)." }
         let anchors = try anchors(text.joined(separator: "\n"))

@@ -1,5 +1,6 @@
 import NLCore
 import Store
+import Synchronization
 
 /// General text shipped with a model, in pieces: half of them are rehearsed, the other half judge.
 ///
@@ -32,30 +33,66 @@ struct Anchors: Sendable {
     /// Where there are more than are used, those used are spread evenly over the text, so that all its kinds of
     /// writing are heard.
     init(_ text: String, tokenizer: Tokenizer, configuration: HopeConfiguration) {
-        let pieces = AnchorCutter(tokenizer, limit: Self.pieceLength - 1).pieces(of: text)
-        let texts = pieces.map { LearningText($0, configuration: configuration) }
+        // Which are used depends on how many there are, so all of them have to be cut.
+        let pieces = AnchorCutter(tokenizer).pieces(of: text)
         func spread(_ offset: Int, _ count: Int) -> [LearningText] {
-            let own = stride(from: offset, to: texts.count, by: 2).map { texts[$0] }
-            return own.count <= count ? own : (0..<count).map { own[$0 * own.count / count] }
+            let own = stride(from: offset, to: pieces.count, by: 2).map { pieces[$0] }
+            let used = own.count <= count ? own : (0..<count).map { own[$0 * own.count / count] }
+            return used.map { LearningText($0, configuration: configuration) }
         }
         self.init(rehearsal: spread(0, Self.rehearsalCount), gate: spread(1, Self.gateCount))
     }
+}
+
+/// A model's anchors before they are asked for: cutting and tokenising them takes longer than all else that starting
+/// does, and a daemon that only serves never needs them.
+final class AnchorFile: Sendable {
+    private enum State {
+        case text(String)
+        case cut(Anchors)
+    }
+
+    private let tokenizer: Tokenizer
+    private let configuration: HopeConfiguration
+    private let state: Mutex<State>
+
+    /// Nil where the text is too short to rehearse a piece and judge by another.
+    init?(_ text: String, tokenizer: Tokenizer, configuration: HopeConfiguration) {
+        guard AnchorCutter(tokenizer).pieces(of: text, stoppingAt: 2).count >= 2 else { return nil }
+        (self.tokenizer, self.configuration) = (tokenizer, configuration)
+        state = Mutex(.text(text))
+    }
+
+    /// Cut by whoever asks first, while others wait.
+    var anchors: Anchors {
+        state.withLock { state in
+            switch state {
+            case .cut(let anchors): return anchors
+            case .text(let text):
+                let anchors = Anchors(text, tokenizer: tokenizer, configuration: configuration)
+                state = .cut(anchors)
+                return anchors
+            }
+        }
+    }
+
+    /// Whether anybody has asked.
+    var isCut: Bool { state.withLock { if case .cut = $0 { true } else { false } } }
 }
 
 /// Cuts running text at the ends of paragraphs and sentences.
 private struct AnchorCutter {
     let tokenizer: Tokenizer
     /// Most tokens of a piece.
-    let limit: Int
+    let limit = Anchors.pieceLength - 1
 
-    init(_ tokenizer: Tokenizer, limit: Int) {
-        self.tokenizer = tokenizer
-        self.limit = limit
-    }
+    init(_ tokenizer: Tokenizer) { self.tokenizer = tokenizer }
 
-    func pieces(of text: String) -> [[Int32]] {
+    /// - Parameter enough: goes no further once there are so many.
+    func pieces(of text: String, stoppingAt enough: Int = .max) -> [[Int32]] {
         var pieces: [[Int32]] = []
         for paragraph in text.split(whereSeparator: \.isNewline) where !paragraph.allSatisfy(\.isWhitespace) {
+            if pieces.count >= enough { break }
             var open: [Int32] = []
             for sentence in sentences(of: paragraph) {
                 let tokens = tokenizer.encode(sentence, parseSpecialTokens: false).map(Int32.init)

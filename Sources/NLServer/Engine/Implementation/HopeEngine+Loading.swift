@@ -13,7 +13,7 @@ extension HopeEngine {
             "model loaded",
             metadata: [
                 "model": "\(model.id)", "parameters": "\(model.base.parameterCount)",
-                "anchors": "\(model.anchors.gate.count)", "fingerprint": "\(model.fingerprint)",
+                "anchors": "\(model.anchorFile != nil)", "fingerprint": "\(model.fingerprint)",
             ])
         let (store, report) = try open(configuration.databasePath, for: model)
         do {
@@ -106,7 +106,7 @@ extension HopeEngine {
                 "the model's chat template is not used: \(reason); chat requests are written as plain paragraphs",
                 key: "chat")
         }
-        if context.model.anchors.gate.isEmpty {
+        if context.model.anchorFile == nil {
             notices.post(
                 "the model has no anchors.txt: consolidations are not held against general language", key: "anchors")
         }

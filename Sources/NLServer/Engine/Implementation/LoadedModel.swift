@@ -16,7 +16,8 @@ struct LoadedModel: Sendable {
     let chat: ChatDialect.Detection
     /// θ_base.
     let base: ParameterSet<Float>
-    let anchors: Anchors
+    /// `anchors.txt`; nil where the model has none.
+    let anchorFile: AnchorFile?
     /// Which databases belong to this model.
     let fingerprint: ModelFingerprint
 
@@ -37,7 +38,7 @@ struct LoadedModel: Sendable {
             directory.exists(.tokenizerSettings) ? try directory.data(.tokenizerSettings) : nil, tokenizer: tokenizer)
         levels = try directory.checked { try LevelDefinition.levels(of: configuration) }
         base = try directory.parameters(configuration)
-        anchors = try directory.anchors(tokenizer, configuration)
+        anchorFile = try directory.anchors(tokenizer, configuration)
         fingerprint = ModelFingerprint(
             architecture: try directory.digest(.configuration).hex, tokenizer: try directory.digest(.tokenizer).hex,
             weights: try directory.digest(.weights).hex)
@@ -59,6 +60,9 @@ struct LoadedModel: Sendable {
     func tokens(of text: String) -> [Int32] {
         tokenizer.encode(text, parseSpecialTokens: false).map(Int32.init)
     }
+
+    /// General text to rehearse and to judge by; none where the model has no `anchors.txt`. Cut when first asked for.
+    var anchors: Anchors { anchorFile?.anchors ?? Anchors(rehearsal: [], gate: []) }
 
     /// Tokens of a learning window: about 256, in whole projection chunks (spec §3).
     var windowSize: Int {
@@ -168,16 +172,20 @@ private struct ModelDirectory {
         return parameters
     }
 
-    func anchors(_ tokenizer: Tokenizer, _ configuration: HopeConfiguration) throws(EngineError) -> Anchors {
-        guard exists(.anchors) else { return Anchors(rehearsal: [], gate: []) }
+    func anchors(_ tokenizer: Tokenizer, _ configuration: HopeConfiguration) throws(EngineError) -> AnchorFile? {
+        guard exists(.anchors) else { return nil }
         let bytes = try data(.anchors)
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw error("anchors.txt is not UTF-8")
         }
-        let anchors = Anchors(text, tokenizer: tokenizer, configuration: configuration)
-        try require(
-            !anchors.gate.isEmpty, "anchors.txt is too short: it needs two paragraphs at least; it may be left out")
-        return anchors
+        guard let file = AnchorFile(text, tokenizer: tokenizer, configuration: configuration) else {
+            throw error("anchors.txt is too short: it needs two paragraphs at least; it may be left out")
+        }
+        return file
+    }
+
+    private static func gigabytes(_ bytes: Double) -> String {
+        "\((bytes / 1e9).formatted(.number.precision(.fractionLength(1)).grouping(.never))) GB"
     }
 
     private static func list(_ names: [String]) -> String {
