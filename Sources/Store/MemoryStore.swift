@@ -50,6 +50,11 @@ public final class MemoryStore: Sendable {
         at path: String, fingerprint: ModelFingerprint, ifOtherModel policy: OtherModelPolicy = .refuse,
         hooks: FaultHooks, clock: @escaping @Sendable () -> Date
     ) throws -> (store: MemoryStore, report: RecoveryReport) {
+        do {
+            try SHA256Hasher.requireAvailable()
+        } catch {
+            throw StoreError.cannotOpen(path: path, reason: "\(error)")
+        }
         let resolved = try Connection.createIfMissing(path: path)
         let lock = try DatabaseLock(databasePath: resolved)
         let store = try MemoryStore(path: resolved, lock: lock, hooks: hooks, clock: clock)

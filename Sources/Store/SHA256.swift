@@ -96,12 +96,26 @@ public struct SHA256Hasher: ~Copyable {
     private let context: OpaquePointer
 
     /// Starts an empty digest.
+    ///
+    /// - Precondition: libcrypto offers SHA-256 (``requireAvailable()``), and there is memory for it.
     public init() {
-        // libcrypto fails here only when memory is exhausted or the library was built without SHA-256.
-        guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
-            fatalError("libcrypto offers no SHA-256")
-        }
+        guard let context = Self.begin() else { fatalError("\(SHA256Unavailable())") }
         self.context = context
+    }
+
+    /// Tries libcrypto out: which algorithms it offers is a matter of its configuration.
+    ///
+    /// - Throws: ``SHA256Unavailable``.
+    public static func requireAvailable() throws(SHA256Unavailable) {
+        guard let context = begin() else { throw SHA256Unavailable() }
+        EVP_MD_CTX_free(context)
+    }
+
+    private static func begin() -> OpaquePointer? {
+        guard let context = EVP_MD_CTX_new() else { return nil }
+        if EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 { return context }
+        EVP_MD_CTX_free(context)
+        return nil
     }
 
     /// Adds bytes.
@@ -121,4 +135,13 @@ public struct SHA256Hasher: ~Copyable {
     }
 
     deinit { EVP_MD_CTX_free(context) }
+}
+
+/// libcrypto computes no SHA-256.
+public struct SHA256Unavailable: Error, Sendable, CustomStringConvertible {
+    /// What is wrong and what to do.
+    public var description: String {
+        "libcrypto offers no SHA-256: see whether OPENSSL_CONF, or the system's openssl.cnf, activates a provider that "
+            + "has it (default or fips), and whether the process is out of memory"
+    }
 }

@@ -54,7 +54,8 @@ enum OneDNN {
             && ldb == (shape.transposeB ? shape.k : shape.n) && ldc == shape.n
     }
 
-    /// C ← op(A)·op(B) (+ C) of matrices that it ``takes(_:_:_:_:)``; bit for bit ``BuiltInProduct``.
+    /// C ← op(A)·op(B) (+ C) of matrices that it ``takes(_:_:_:_:)``; bit for bit ``BuiltInProduct``, which does what
+    /// oneDNN cannot: a thread or a shape it has no memory left to prepare for.
     static func multiply(
         _ shape: ProductShape, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>,
         accumulate: Bool
@@ -63,11 +64,12 @@ enum OneDNN {
         var part = shape
         for start in stride(from: 0, to: shape.k, by: BuiltInProduct.longestChain) {
             part.k = min(BuiltInProduct.longestChain, shape.k - start)
-            context.run(
-                Key(shape: part, accumulate: accumulate || start > 0),
-                UnsafeMutablePointer(mutating: a + start * shape.m),
-                UnsafeMutablePointer(mutating: b + start * shape.n),
-                c)
+            let (left, right) = (a + start * shape.m, b + start * shape.n)
+            let adds = accumulate || start > 0
+            if let context, context.run(Key(shape: part, accumulate: adds), left, right, c) { continue }
+            BuiltInProduct.multiply(
+                part, left, part.transposeA ? part.m : part.k, right, part.transposeB ? part.k : part.n, c, part.n,
+                accumulate: adds)
         }
     }
 
@@ -124,11 +126,12 @@ enum OneDNN {
             dnnl_engine_destroy(engine)
         }
 
-        static var ofThisThread: Context {
+        /// Made at the thread's first product; nil where oneDNN can make none, which is tried again at the next.
+        static var ofThisThread: Context? {
             if let known = pthread_getspecific(threadKey) {
                 return Unmanaged<Context>.fromOpaque(known).takeUnretainedValue()
             }
-            guard let context = Context() else { fatalError("oneDNN: no engine or stream could be made") }
+            guard let context = Context() else { return nil }
             pthread_setspecific(threadKey, Unmanaged.passRetained(context).toOpaque())
             return context
         }
@@ -142,19 +145,20 @@ enum OneDNN {
             return key
         }()
 
+        /// Returns false, with C as it was, where oneDNN cannot prepare the product.
         func run(
-            _ key: Key, _ a: UnsafeMutablePointer<Float>, _ b: UnsafeMutablePointer<Float>,
-            _ c: UnsafeMutablePointer<Float>
-        ) {
-            let product = find(key)
-            dnnl_memory_set_data_handle(product.a, a)
-            dnnl_memory_set_data_handle(product.b, b)
+            _ key: Key, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>
+        ) -> Bool {
+            guard let product = find(key) else { return false }
+            dnnl_memory_set_data_handle(product.a, UnsafeMutablePointer(mutating: a))
+            dnnl_memory_set_data_handle(product.b, UnsafeMutablePointer(mutating: b))
             dnnl_memory_set_data_handle(product.c, c)
             let status = dnnl_primitive_execute(product.primitive, stream, 3, product.arguments)
             precondition(status == dnnl_success, "oneDNN: \(key) failed with status \(status.rawValue)")
+            return true
         }
 
-        private func find(_ key: Key) -> Product {
+        private func find(_ key: Key) -> Product? {
             if let last, last.key == key { return last.product }
             let product: Product
             if let known = products[key] {
@@ -164,7 +168,7 @@ enum OneDNN {
                     for product in products.values { product.destroy() }
                     products.removeAll(keepingCapacity: true)
                 }
-                guard let made = makeProduct(key) else { fatalError("oneDNN: no primitive for \(key)") }
+                guard let made = makeProduct(key) else { return nil }
                 products[key] = made
                 product = made
             }
@@ -200,12 +204,15 @@ enum OneDNN {
             var primitive: dnnl_primitive_t?
             guard dnnl_primitive_create(&primitive, description) == dnnl_success, let primitive else { return nil }
 
-            let memories = [a, b, c].map { description in
+            let memories = [a, b, c].compactMap { description in
                 var memory: dnnl_memory_t?
                 var description = description
-                let status = dnnl_memory_create(&memory, &description, engine, nil)
-                precondition(status == dnnl_success, "oneDNN: memory object: status \(status.rawValue)")
-                return memory!
+                return dnnl_memory_create(&memory, &description, engine, nil) == dnnl_success ? memory : nil
+            }
+            guard memories.count == 3 else {
+                for memory in memories { dnnl_memory_destroy(memory) }
+                dnnl_primitive_destroy(primitive)
+                return nil
             }
             let arguments = UnsafeMutablePointer<dnnl_exec_arg_t>.allocate(capacity: 3)
             arguments[0] = dnnl_exec_arg_t(arg: DNNL_ARG_SRC, memory: memories[0])

@@ -35,10 +35,21 @@ enum BufferPool {
             return block
         }
         if let recycled, let pointer = UnsafeMutableRawPointer(bitPattern: recycled) { return pointer }
-        guard let fresh = aligned_alloc(alignment, size) else {
-            fatalError("out of memory: \(size) bytes for a tensor")
+        if let fresh = aligned_alloc(alignment, size) { return fresh }
+        // What waits for tensors of other sizes may be what is missing.
+        freeIdle()
+        if let fresh = aligned_alloc(alignment, size) { return fresh }
+        fatalError(
+            "out of memory: \(size) bytes for a tensor, with \(usage.liveBytes) bytes in others. Give the process more "
+                + "memory, or serve less at once (--max-concurrent, --max-spaces).")
+    }
+
+    private static func freeIdle() {
+        let blocks = state.withLock { state in
+            defer { (state.idle, state.idleBytes) = ([:], 0) }
+            return state.idle.values.flatMap(\.self)
         }
-        return fresh
+        for block in blocks { free(UnsafeMutableRawPointer(bitPattern: block)) }
     }
 
     static func giveBack(_ pointer: UnsafeMutableRawPointer, bytes: Int) {

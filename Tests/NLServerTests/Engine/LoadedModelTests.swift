@@ -91,6 +91,14 @@ import Testing
         #expect(try message().contains("not of one model"))
     }
 
+    /// Else the process would end where it cannot have the memory.
+    @Test func aModelLargerThanTheMachineIsRefused() throws {
+        var c = TestModel.configuration
+        c.vocabularySize = 1 << 40
+        try JSONEncoder().encode(c).write(to: home.model.appendingPathComponent("config.json"))
+        #expect(try message().contains("config.json asks for 140737."))
+    }
+
     @Test func anotherModelHasAnotherFingerprint() throws {
         let first = try LoadedModel(directory: home.model.path).fingerprint
         try TestModel.write(to: home.model, parameters: TestModel.parameters(seed: 6))

@@ -28,6 +28,7 @@ struct LoadedModel: Sendable {
     init(directory path: String) throws(EngineError) {
         let directory = ModelDirectory(path: path)
         try directory.requireFiles()
+        try directory.checked { try SHA256Hasher.requireAvailable() }
         let configuration = try directory.configuration()
         let tokenizer = try directory.checked { try Tokenizer(contentsOf: directory.url(.tokenizer)) }
         try directory.require(
@@ -150,6 +151,12 @@ private struct ModelDirectory {
         let file = try checked { try SafetensorsFile(contentsOf: url(.weights)) }
         var wanted: [(name: String, shape: Shape)] = []
         _ = HopeParameters<Void>(configuration) { name, shape in wanted.append((name, shape)) }
+        let bytes = wanted.reduce(0.0) { $0 + $1.shape.axes.reduce(4.0) { $0 * Double($1) } }
+        let memory = Double(ProcessInfo.processInfo.physicalMemory)
+        try require(
+            bytes <= memory,
+            "config.json asks for \(Self.gigabytes(bytes)) of parameters; this machine has "
+                + "\(Self.gigabytes(memory)) of memory")
         let found = Set(file.names)
         let missing = wanted.map(\.name).filter { !found.contains($0) && !HopeParameters<Void>.isZeroInBase($0) }
         try require(missing.isEmpty, "model.safetensors lacks \(Self.list(missing)), which config.json asks for")
