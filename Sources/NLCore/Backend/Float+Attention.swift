@@ -54,20 +54,4 @@ extension Float {
         }
         return sum
     }
-
-    /// See ``TensorScalar/rotateHalves(_:_:_:_:_:)``.
-    public static func rotateHalves(
-        _ heads: Int, _ half: Int, _ x: UnsafeMutablePointer<Float>, _ cosines: UnsafePointer<Float>,
-        _ sines: UnsafePointer<Float>
-    ) {
-        for head in 0..<heads {
-            let a = x + head * 2 * half
-            let b = a + half
-            for i in 0..<half {
-                let (left, right) = (a[i], b[i])
-                a[i] = left * cosines[i] - right * sines[i]
-                b[i] = right * cosines[i] + left * sines[i]
-            }
-        }
-    }
 }

@@ -27,12 +27,13 @@ struct PairCounts {
         var pieces: [Int32] = []
     }
 
-    private struct Candidate {
+    private struct Candidate: Comparable {
         var count: Int
         var pair: TokenPair
 
-        func precedes(_ other: Candidate) -> Bool {
-            count != other.count ? count > other.count : pair < other.pair
+        /// More frequent ones come first.
+        static func < (lhs: Candidate, rhs: Candidate) -> Bool {
+            lhs.count != rhs.count ? lhs.count > rhs.count : lhs.pair < rhs.pair
         }
     }
 
@@ -40,7 +41,7 @@ struct PairCounts {
     private var pieces: [Piece] = []
     private var statistics: [Statistics] = []
     private var indices: [TokenPair: Int] = [:]
-    private var heap: [Candidate] = []
+    private var heap = MinimumHeap<Candidate>()
     /// Pairs whose count rose during a merge, to be put on the heap after it.
     private var risen: Set<Int> = []
     private var pairs: [TokenPair] = []
@@ -63,10 +64,10 @@ struct PairCounts {
 
     /// The pair with the largest count, ties to the smallest pair; nil if none occurs `minimum` times.
     mutating func mostFrequent(atLeast minimum: Int) -> TokenPair? {
-        while let candidate = pop() {
+        while let candidate = heap.pop() {
             let count = indices[candidate.pair].map { statistics[$0].count } ?? 0
             if count != candidate.count {
-                if count > 0 { push(Candidate(count: count, pair: candidate.pair)) }
+                if count > 0 { heap.push(Candidate(count: count, pair: candidate.pair)) }
                 continue
             }
             return count >= minimum ? candidate.pair : nil
@@ -139,36 +140,8 @@ struct PairCounts {
 
     private mutating func enqueueRisen() {
         for index in risen where statistics[index].count > 0 {
-            push(Candidate(count: statistics[index].count, pair: pairs[index]))
+            heap.push(Candidate(count: statistics[index].count, pair: pairs[index]))
         }
         risen.removeAll(keepingCapacity: true)
-    }
-
-    private mutating func push(_ candidate: Candidate) {
-        var child = heap.count
-        heap.append(candidate)
-        while child > 0 {
-            let parent = (child - 1) / 2
-            guard candidate.precedes(heap[parent]) else { break }
-            heap[child] = heap[parent]
-            child = parent
-        }
-        heap[child] = candidate
-    }
-
-    private mutating func pop() -> Candidate? {
-        guard let top = heap.first, let moved = heap.popLast() else { return nil }
-        if heap.isEmpty { return top }
-        var parent = 0
-        while true {
-            var child = 2 * parent + 1
-            guard child < heap.count else { break }
-            if child + 1 < heap.count, heap[child + 1].precedes(heap[child]) { child += 1 }
-            guard heap[child].precedes(moved) else { break }
-            heap[parent] = heap[child]
-            parent = child
-        }
-        heap[parent] = moved
-        return top
     }
 }

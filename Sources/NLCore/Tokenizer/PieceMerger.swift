@@ -10,7 +10,7 @@ struct PieceMerger: Sendable {
     /// Rank of the pair that begins at each position.
     private var pairRank: [UInt32] = []
     /// Rank in the upper half, position in the lower: the order of the merges is the order of the numbers.
-    private var heap: [UInt64] = []
+    private var heap = MinimumHeap<UInt64>()
 
     /// Appends the tokens of `piece` to `ids`.
     ///
@@ -37,15 +37,15 @@ struct PieceMerger: Sendable {
         next.removeAll(keepingCapacity: true)
         previous.removeAll(keepingCapacity: true)
         pairRank.removeAll(keepingCapacity: true)
-        heap.removeAll(keepingCapacity: true)
+        heap.removeAll()
         for index in 0..<count {
             next.append(Int32(index + 1))
             previous.append(Int32(index - 1))
             pairRank.append(index + 1 < count ? table.rank(symbols[index], symbols[index + 1]) : MergeTable.none)
-            if pairRank[index] != MergeTable.none { push(UInt64(pairRank[index]) << 32 | UInt64(index)) }
+            if pairRank[index] != MergeTable.none { heap.push(UInt64(pairRank[index]) << 32 | UInt64(index)) }
         }
 
-        while let candidate = pop() {
+        while let candidate = heap.pop() {
             let position = Int(candidate & 0xFFFF_FFFF)
             let rank = UInt32(candidate >> 32)
             guard pairRank[position] == rank else { continue }
@@ -71,34 +71,6 @@ struct PieceMerger: Sendable {
         let following = Int(next[position])
         let rank = following < count ? table.rank(symbols[position], symbols[following]) : MergeTable.none
         pairRank[position] = rank
-        if rank != MergeTable.none { push(UInt64(rank) << 32 | UInt64(position)) }
-    }
-
-    private mutating func push(_ candidate: UInt64) {
-        var child = heap.count
-        heap.append(candidate)
-        while child > 0 {
-            let parent = (child - 1) / 2
-            guard heap[parent] > candidate else { break }
-            heap[child] = heap[parent]
-            child = parent
-        }
-        heap[child] = candidate
-    }
-
-    private mutating func pop() -> UInt64? {
-        guard let top = heap.first, let moved = heap.popLast() else { return nil }
-        if heap.isEmpty { return top }
-        var parent = 0
-        while true {
-            var child = 2 * parent + 1
-            guard child < heap.count else { break }
-            if child + 1 < heap.count, heap[child + 1] < heap[child] { child += 1 }
-            guard heap[child] < moved else { break }
-            heap[parent] = heap[child]
-            parent = child
-        }
-        heap[parent] = moved
-        return top
+        if rank != MergeTable.none { heap.push(UInt64(rank) << 32 | UInt64(position)) }
     }
 }

@@ -12,18 +12,7 @@ struct JobFollower: Sendable {
     /// - Parameter accepted: what the first event says, where there is more to say than the job.
     func response(to request: Request, jobID: String, accepted: WireAcceptance? = nil) async throws -> Response {
         let events = try await services.engine.follow(job: jobID)
-        let requestBody = request.body
-        var headers = ServerSentEvents.headers
-        headers[.connection] = "close"
-        return Response(
-            status: .ok, headers: headers,
-            body: ResponseBody { writer in
-                var client = ClientWriter(writer)
-                try await requestBody.consumeWithCancellationOnInboundClose { _ in
-                    try await write(events, accepted: accepted, to: &client)
-                }
-                try await client.finish()
-            })
+        return ServerSentEvents.response(to: request) { try await write(events, accepted: accepted, to: &$0) }
     }
 
     private func write(

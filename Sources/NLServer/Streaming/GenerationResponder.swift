@@ -26,18 +26,7 @@ struct GenerationResponder<Format: GenerationFormat>: Sendable {
     func stream(_ request: Request) async throws -> Response {
         let accepted = ContinuousClock.now
         let events = try await engine.generate(generation)
-        let requestBody = request.body
-        var headers = ServerSentEvents.headers
-        headers[.connection] = "close"
-        return Response(
-            status: .ok, headers: headers,
-            body: ResponseBody { writer in
-                var client = ClientWriter(writer)
-                try await requestBody.consumeWithCancellationOnInboundClose { _ in
-                    try await write(events, accepted: accepted, to: &client)
-                }
-                try await client.finish()
-            })
+        return ServerSentEvents.response(to: request) { try await write(events, accepted: accepted, to: &$0) }
     }
 
     private func collect(accepted: ContinuousClock.Instant) async throws -> GenerationAnswer {

@@ -10,6 +10,22 @@ enum ServerSentEvents {
         HTTPField.Name("X-Accel-Buffering")!: "no",
     ]
 
+    /// A stream of events that ends when the client leaves.
+    static func response(
+        to request: Request, _ write: @escaping @Sendable (inout ClientWriter) async throws -> Void
+    ) -> Response {
+        let requestBody = request.body
+        var headers = headers
+        headers[.connection] = "close"
+        return Response(
+            status: .ok, headers: headers,
+            body: ResponseBody { writer in
+                var client = ClientWriter(writer)
+                try await requestBody.consumeWithCancellationOnInboundClose { _ in try await write(&client) }
+                try await client.finish()
+            })
+    }
+
     /// The literal that ends a stream of OpenAI's API.
     static let done = ByteBuffer(string: "data: [DONE]\n\n")
 
