@@ -58,6 +58,15 @@ extension EngineError {
                 + "Wait until that job has ended to \(action).")
     }
 
+    /// 409: the same after the rebuild has failed, until one succeeds.
+    static func forgettingFailed(space: String, document: String, job: String, action: String) -> EngineError {
+        .conflict(
+            code: "forgetting_failed",
+            message: "The levels of space '\(space)' still hold document '\(document)', which was deleted: the job "
+                + "that rebuilds them without it failed ('\(job)'). Delete the document once more to try again, and "
+                + "wait until that has succeeded to \(action).")
+    }
+
     /// 409: the document's text went when its deletion was acknowledged; only the rebuild is left, and without that
     /// the levels would hold what nobody can see any more.
     static func forgettingIsFinal(_ job: String) -> EngineError {

@@ -69,9 +69,10 @@ extension StoreReader {
         ).first
     }
 
-    /// Forgettings of a space whose rebuild has not ended, oldest first.
+    /// Forgettings of a space whose rebuild has not succeeded, oldest first: it waits, runs or has failed, and the
+    /// levels hold the document.
     public func pendingForgettings(space: String) throws -> [ForgottenRecord] {
-        try forgotten("space_id = ? AND state = 'rebuilding' ORDER BY sequence", [space], space: space)
+        try forgotten("space_id = ? AND state <> 'forgotten' ORDER BY sequence", [space], space: space)
     }
 
     private func forgotten(

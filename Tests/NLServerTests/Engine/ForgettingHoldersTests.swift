@@ -147,6 +147,59 @@ import Testing
         }
     }
 
+    /// Leaves the rebuild without a document as one that failed leaves it, while something else keeps the learner busy.
+    private func failToForget(_ id: String, _ engine: HopeEngine) async throws -> String {
+        let busy = try await engine.accept(Facts.long(), id: "busy")
+        try await eventually { try await engine.job(busy.job.id).status == .running }
+        let job = try #require(try await engine.forgetDocument(id, space: "default", keeping: []).jobID)
+        try engine.running().context.store.transaction { transaction in
+            #expect(try transaction.startNextJob()?.id == job)
+            try transaction.updateForgetting(job: job, state: .failed)
+            try transaction.finishJob(job, as: .failed)
+        }
+        _ = try await engine.cancelJob(busy.job.id)
+        return job
+    }
+
+    @Test func nothingTakesTheLevelsOverAfterARebuildThatFailed() async throws {
+        let bits = try await Self.life([0])
+        try await home.run { engine async throws in
+            try await Self.learn([0], engine)
+            let snapshot = try await Self.keep("before", engine)
+            try await Self.learn([1], engine)
+            let job = try await failToForget("d1", engine)
+            func refuses(_ action: String, _ body: () async throws -> Void) async {
+                let refusal = EngineError.forgettingFailed(
+                    space: "default", document: "d1", job: job, action: action)
+                await #expect(throws: refusal) { try await body() }
+            }
+            await refuses("fork it") { _ = try await engine.forkSpace("default", as: SpaceCreation(id: "fork")) }
+            await refuses("make a snapshot") { _ = try await Self.keep("now", engine) }
+            await refuses("restore a snapshot") {
+                _ = try await engine.restoreSnapshot(snapshot.id, space: "default")
+            }
+            // Deleted once more, it is forgotten after all.
+            #expect(try await forget("d1", engine).exact == true)
+            _ = try await engine.forkSpace("default", as: SpaceCreation(id: "fork"))
+            #expect(try engine.published("fork").levels.bits == bits)
+        }
+    }
+
+    @Test func aRebuildAlsoLeavesOutWhatAnEarlierOneFailedTo() async throws {
+        let bits = try await Self.life([0])
+        try await home.run { engine async throws in
+            try await Self.learn([0, 1, 2], engine)
+            _ = try await failToForget("d1", engine)
+            let receipt = try await forget("d2", engine)
+            #expect(receipt.exact == true, "\(receipt.reason ?? "")")
+            #expect(try engine.bits == bits)
+            let earlier = try #require(try await engine.forgetReceipt("d1", space: "default"))
+            #expect(earlier.state == .forgotten && earlier.exact == true)
+            #expect(earlier.jobID == receipt.jobID && earlier.generation == receipt.generation)
+            _ = try await engine.forkSpace("default", as: SpaceCreation(id: "fork"))
+        }
+    }
+
     // MARK: - Restores
 
     /// Learns two facts, goes back to them from a third, and learns a fourth.

@@ -159,11 +159,17 @@ extension LearningJournal {
 }
 
 extension StoreReader {
-    /// While a space is being rebuilt, whatever takes its levels over would take over what is to be forgotten.
+    /// Until a space has been rebuilt, whatever takes its levels over would take over what is to be forgotten.
     ///
     /// - Throws: ``EngineError/conflict(code:message:)``.
     func requireNothingToForget(in space: String, for action: String) throws {
-        guard let pending = try pendingForgettings(space: space).first else { return }
-        throw EngineError.forgettingPends(space: space, job: pending.job ?? "", action: action)
+        let pending = try pendingForgettings(space: space)
+        guard let failed = pending.first else { return }
+        // One that is still to run leaves out what an earlier one failed to.
+        if let next = pending.first(where: { $0.state == .rebuilding }) {
+            throw EngineError.forgettingPends(space: space, job: next.job ?? "", action: action)
+        }
+        throw EngineError.forgettingFailed(
+            space: space, document: failed.document, job: failed.job ?? "", action: action)
     }
 }
