@@ -251,6 +251,47 @@ import Testing
         try database.expectSound()
     }
 
+    @Test func spacesTakeTurnsInTheOrderOfTheirIds() throws {
+        try database.withStore { store, _ throws in
+            let names = try store.transaction { tx in
+                for space in ["b", "c"] { try tx.createSpace(space) }
+                var names: [String: String] = [:]
+                for space in ["c", "c", "c", "b", "default", "default"] {
+                    names[try tx.createJob(kind: .consolidate, space: space).id] = space + "\(names.count)"
+                }
+                return names
+            }
+            var last: String?
+            var order: [String?] = []
+            while let job = try store.transaction({ try $0.startNextJob(after: last) }) {
+                order.append(names[job.id])
+                last = job.space
+            }
+            // The first of all, then one of each.
+            #expect(order == ["c0", "default4", "b3", "c1", "default5", "c2"])
+            #expect(try store.transaction { try $0.startNextJob(after: "a space that is gone") } == nil)
+        }
+    }
+
+    /// Queues of the schema before are found again by their spaces.
+    @Test func theQueueOfAnEarlierSchemaGoesOn() throws {
+        let id = try database.withStore { store, _ in
+            try store.transaction { try $0.createJob(kind: .consolidate, space: "default").id }
+        }
+        try database.withRawConnection { db in
+            try db.execute(
+                sql: """
+                    DROP INDEX job_by_turn; CREATE INDEX job_by_status ON job(status, sequence);
+                    PRAGMA user_version = \(Migrations.latestVersion - 1)
+                    """)
+        }
+        try database.withStore { store, _ throws in
+            #expect(try store.transaction { try $0.startNextJob(after: "z") }?.id == id)
+            let indices = try store.withDatabase { try $0.indexes(on: "job").map(\.name) }
+            #expect(indices.contains("job_by_turn") && !indices.contains("job_by_status"))
+        }
+    }
+
     @Test func anInterruptedJobIsFirstAgainAndResumesFromItsState() throws {
         let state = try ChunkedState.sample(seed: 8)
         let ids = try database.withStore { store, _ in

@@ -50,7 +50,7 @@ public enum JobStatus: String, Sendable, Hashable, CaseIterable {
 public struct JobRecord: Sendable, Hashable {
     /// What routes call it.
     public let id: String
-    /// Place in the queue: jobs run in this order.
+    /// Place in the queue: a space's jobs run in this order. Spaces take turns.
     public let sequence: Int64
     /// What it does.
     public let kind: JobKind

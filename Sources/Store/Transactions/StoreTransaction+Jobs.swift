@@ -83,11 +83,18 @@ extension StoreTransaction {
         }
     }
 
-    /// Starts the job that has waited longest, and says so of its document.
+    /// Starts the job that has waited longest in the space whose turn it is, and says so of its document.
     ///
+    /// Spaces with jobs take turns, in the order of their ids, so that many jobs of one never keep another waiting
+    /// for more than one of them.
+    ///
+    /// - Parameters:
+    ///   - space: looks only there.
+    ///   - last: the space that had the last turn; nil: none had, and the job that has waited longest of all starts.
     /// - Returns: nil when none waits.
-    public func startNextJob(space: String? = nil) throws -> JobRecord? {
-        let waiting = try jobs(space: space, status: .queued, PageRequest(limit: 1, order: .oldestFirst)).items.first
+    public func startNextJob(space: String? = nil, after last: String? = nil) throws -> JobRecord? {
+        let turn = try space ?? last.flatMap { try nextSpaceWithJobs(after: $0) }
+        let waiting = try jobs(space: turn, status: .queued, PageRequest(limit: 1, order: .oldestFirst)).items.first
         guard let waiting else { return nil }
         try on(StoreRow("job", waiting.id)) { _ in
             try run(
@@ -180,6 +187,19 @@ extension StoreTransaction {
             let states = try Int64.fetchAll(db, sql: "SELECT state_id FROM job WHERE state_id IS NOT NULL")
             try run("UPDATE job SET state_id = NULL, progress = 0, detail = '{}' WHERE state_id IS NOT NULL", [])
             try releaseStates(states, owner: StoreRow("job"))
+        }
+    }
+
+    /// The next space in the order of ids that has a job waiting, beginning again after the last; nil where none has.
+    private func nextSpaceWithJobs(after last: String) throws -> String? {
+        try on(StoreRow("job")) { db in
+            let statement = try db.cachedStatement(
+                sql: """
+                    SELECT coalesce(
+                        (SELECT min(space_id) FROM job WHERE status = 'queued' AND space_id > ?),
+                        (SELECT min(space_id) FROM job WHERE status = 'queued'))
+                    """)
+            return try String.fetchOne(statement, arguments: [last])
         }
     }
 

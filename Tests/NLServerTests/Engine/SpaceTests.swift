@@ -139,6 +139,27 @@ import Testing
         }
     }
 
+    /// Many documents of one space keep another waiting for one of them, and change nothing of what it learns.
+    @Test func spacesTakeTurns() async throws {
+        let alone = try await EngineHome().run { engine async throws in
+            for fact in Facts.all[0...2] { try await engine.learn(fact) }
+            return try engine.bits
+        }
+        try await home.run { engine async throws in
+            _ = try await engine.createSpace(SpaceCreation(id: "a"))
+            let busy = try await engine.accept(Facts.long())
+            try await eventually { try await engine.job(busy.job.id).status == .running }
+            var many: [JobRecord] = []
+            for fact in Facts.all[0...2] { many.append(try await engine.accept(fact).job) }
+            let one = try await engine.accept(Facts.all[3], space: "a").job
+            _ = try await engine.cancelJob(busy.job.id)
+            for job in many { #expect(try await engine.end(of: job).status == .learned) }
+            let started = try #require(try await engine.job(one.id).started)
+            for job in many { #expect(try #require(try await engine.job(job.id).started) >= started) }
+            #expect(try engine.bits == alone)
+        }
+    }
+
     @Test func whatMustNotBeDeletedIsNot() async throws {
         try await home.run { engine async throws in
             await #expect(throws: EngineError.self) { try await engine.deleteSpace("default") }

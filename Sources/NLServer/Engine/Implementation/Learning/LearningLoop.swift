@@ -19,6 +19,9 @@ final class LearningLoop {
     private var hasUncheckpointedWrites = false
     /// See ``measureNext()``.
     var measuring: Remeasurement
+    /// The space whose job ran last: the others come first. Not kept over a restart, and nothing depends on it but who
+    /// waits: the order within a space, and so what it learns, is that of its own log.
+    private var lastTurn: String?
     /// When the job that runs was taken up.
     private(set) var jobBegan: ContinuousClock.Instant?
     var snapshotStandings: [String: SnapshotStanding] = [:]
@@ -66,9 +69,10 @@ final class LearningLoop {
 
     // MARK: - Jobs
 
-    /// Runs the job that has waited longest; false if none waits.
+    /// Runs the job that has waited longest in the space whose turn it is; false if none waits.
     private func runNextJob() throws -> Bool {
-        guard let job = try write({ try $0.startNextJob() }) else { return false }
+        guard let job = try write({ try $0.startNextJob(after: lastTurn) }) else { return false }
+        lastTurn = job.space
         signals.began(job.id)
         jobBegan = .now
         defer {
