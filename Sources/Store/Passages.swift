@@ -51,8 +51,8 @@ struct PassageQuery {
     /// Most words of a query; a long prompt is about what it says last.
     static let limit = 48
 
-    /// An FTS5 expression; nil where the prompt has no word.
-    let expression: String?
+    /// FTS5 expressions of one word each, the last word of the prompt first.
+    let words: [String]
 
     init(_ prompt: String) {
         var words: [Substring] = []
@@ -61,7 +61,6 @@ struct PassageQuery {
         for word in all.reversed() where words.count < Self.limit && seen.insert(word.lowercased()).inserted {
             words.append(word)
         }
-        let quoted = words.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }
-        expression = quoted.isEmpty ? nil : quoted.joined(separator: " OR ")
+        self.words = words.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }
     }
 }

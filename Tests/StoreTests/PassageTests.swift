@@ -43,6 +43,44 @@ import Testing
         }
     }
 
+    /// What another space holds must neither be told by scores nor change which passage is nearest.
+    @Test func scoresAreThoseOfASpaceAlone() throws {
+        let texts = [
+            "A lighthouse keeper writes down the weather.", "The weather is written down by the keeper of the mill.",
+            "Bread needs flour, water, salt and time.", "The river ran past the old mill.",
+            "The committee met on Tuesday.",
+        ]
+        func scores(_ store: MemoryStore) throws -> [Passage] {
+            try store.read { try $0.passages(space: "default", near: "keeper of the lighthouse weather", limit: 10) }
+        }
+        try database.withStore { store, _ throws in
+            for (index, text) in texts.enumerated() { try accept(text, id: "d\(index)", in: store) }
+            let alone = try scores(store)
+            // FTS5's own answer to the same question.
+            let reference = try store.withDatabase { db in
+                try Row.fetchAll(
+                    db,
+                    sql: """
+                        SELECT rowid, -bm25(passage_index) FROM passage_index
+                        WHERE passage_index MATCH 'keeper OR of OR the OR lighthouse OR weather' ORDER BY rank, rowid
+                        """
+                ).map { (id: $0[0] as Int64, score: $0[1] as Double) }
+            }
+            #expect(alone.map(\.text) == reference.map { texts[Int($0.id) - 1] })
+            for (passage, row) in zip(alone, reference) { #expect(abs(passage.score - row.score) < 1e-9) }
+
+            try store.transaction { _ = try $0.createSpace("other") }
+            for index in 0..<40 {
+                // As long on average as the five there: 37 words.
+                let words = (0..<(index % 5 < 2 ? 8 : 7)).map { $0 < index % 7 ? "lighthouse" : "word\(index)" }
+                try accept(words.joined(separator: " "), id: "o\(index)", space: "other", in: store)
+            }
+            let among = try scores(store)
+            #expect(among.map(\.document) == alone.map(\.document))
+            for (one, other) in zip(alone, among) { #expect(abs(one.score - other.score) < 1e-9) }
+        }
+    }
+
     @Test func whatIsDeletedIsNotFoundAndItsWordsLeaveTheFile() throws {
         try database.withStore { store, _ throws in
             try store.transaction { _ = try $0.createSpace("other") }
