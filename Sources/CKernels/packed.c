@@ -3,6 +3,9 @@
 #include "include/product.h"
 #include "vector.h"
 
+// From this many rows on, a chain's weights are read often enough to be expanded into memory first.
+#define NL_EXPANDING_ROWS 36
+
 typedef uint16_t half_word __attribute__((aligned(1)));
 typedef uint32_t whole_word __attribute__((aligned(1)));
 

@@ -37,8 +37,8 @@ NL_INLINE void ISA(store)(V result, float *out, ptrdiff_t columns, int accumulat
 
 // One register tile over one chain of k inputs; the strips' weights are read at w + strip · stride.
 NL_INLINE void ISA(packed_tile)(
-    const int is_int8, const int rows, const int strips, ptrdiff_t k, const float *a, ptrdiff_t lda,
-    const uint32_t *w, ptrdiff_t stride, const float *scales, float *c, ptrdiff_t ldc, ptrdiff_t columns,
+    const int is_int8, const int is_expanded, const int rows, const int strips, ptrdiff_t k, const float *a,
+    ptrdiff_t lda, const uint32_t *w, ptrdiff_t stride, const float *scales, float *c, ptrdiff_t ldc, ptrdiff_t columns,
     int accumulate) {
 #pragma clang fp contract(fast)
     V sum[MOST_ROWS][2 * ONE_STRIPS];
@@ -46,7 +46,17 @@ NL_INLINE void ISA(packed_tile)(
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
         for (int v = 0; v < 2 * strips; v++) sum[r][v] = (V){0};
-    if (!is_int8) {
+    if (is_expanded) {
+        for (ptrdiff_t p = 0; p < k; p++) {
+            V low = *(const V *)(w + 2 * p * LANES), high = *(const V *)(w + (2 * p + 1) * LANES);
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; r++) {
+                V x = a[r * lda + p] - (V){0};
+                sum[r][0] += x * low;
+                sum[r][1] += x * high;
+            }
+        }
+    } else if (!is_int8) {
         for (ptrdiff_t p = 0; p < k; p++)
 #pragma clang loop unroll(full)
             for (int s = 0; s < strips; s++) {
@@ -107,22 +117,42 @@ NL_INLINE void ISA(packed_tile)(
     }
 }
 
+// One chain of a strip as floats: two vectors an input, int8 without its scale.
+NL_INLINE void ISA(expand)(const int is_int8, ptrdiff_t k, const uint32_t *w, V *out) {
+    for (ptrdiff_t p = 0; p < k; p++) {
+        WORDS raw = *(const ISA(words_u) *)(w + (is_int8 ? p / 2 : p) * LANES);
+        if (is_int8) {
+            if (p % 2 == 0) raw <<= 16;
+            out[2 * p] = TOP_BYTES(raw << 8);
+            out[2 * p + 1] = TOP_BYTES(raw);
+        } else {
+            out[2 * p] = (V)(raw << 16);
+            out[2 * p + 1] = (V)(raw & 0xffff0000u);
+        }
+    }
+}
+
 // All rows against some strips, chain by chain, so that a strip's chain stays in the cache for the next rows.
 NL_INLINE void ISA(packed_strips)(
-    const int is_int8, const int most_rows, const int strips, ptrdiff_t m, ptrdiff_t k, const float *a,
-    ptrdiff_t lda, const uint32_t *w, ptrdiff_t stride, const float *scales, float *c, ptrdiff_t ldc,
+    const int is_int8, const int is_expanded, const int most_rows, const int strips, ptrdiff_t m, ptrdiff_t k,
+    const float *a, ptrdiff_t lda, const uint32_t *w, ptrdiff_t stride, const float *scales, float *c, ptrdiff_t ldc,
     ptrdiff_t columns, int accumulate) {
     for (ptrdiff_t p = 0; p < k; p += nl_longest_chain) {
         const ptrdiff_t terms = k - p < nl_longest_chain ? k - p : nl_longest_chain;
         const uint32_t *chain = w + (is_int8 ? p / 2 : p) * LANES;
+        V expanded[is_expanded ? 2 * nl_longest_chain : 1];
+        if (is_expanded) {
+            ISA(expand)(is_int8, terms, chain, expanded);
+            chain = (const uint32_t *)expanded;
+        }
         ptrdiff_t first = 0;
         for (ptrdiff_t tiles = (m + most_rows - 1) / most_rows; tiles > 0; tiles--) {
             ptrdiff_t rows = (m - first + tiles - 1) / tiles;
 #define NL_ROWS(R)                                                                                        \
     if (R <= most_rows && rows == R)                                                                      \
         ISA(packed_tile)(                                                                                 \
-            is_int8, R, strips, terms, a + first * lda + p, lda, chain, stride, scales, c + first * ldc, ldc, columns, \
-            accumulate || p > 0);
+            is_int8, is_expanded, R, strips, terms, a + first * lda + p, lda, chain, stride, scales, c + first * ldc, ldc, \
+            columns, accumulate || p > 0);
             NL_ROWS(1)
             NL_ROWS(2)
             NL_ROWS(3)
@@ -140,18 +170,21 @@ NL_INLINE void ISA(packed_product)(
     const float *scales, float *c, ptrdiff_t ldc, int accumulate) {
     const ptrdiff_t stride = (is_int8 ? (k + 1) / 2 : k) * LANES;
     ptrdiff_t j = 0;
-#define NL_STRIPS(ROWS, STRIPS)                                                                             \
+#define NL_STRIPS(ROWS, STRIPS, EXPANDED)                                                                            \
     for (; j + 2 * LANES * (STRIPS - 1) < n; j += 2 * LANES * STRIPS)                                       \
         ISA(packed_strips)(                                                                                 \
-            is_int8, ROWS, STRIPS, m, k, a, lda, w + j / (2 * LANES) * stride, stride, is_int8 ? scales + j : scales, \
-            c + j, ldc, n - j < 2 * LANES * STRIPS ? n - j : 2 * LANES * STRIPS, accumulate);
+            is_int8, EXPANDED, ROWS, STRIPS, m, k, a, lda, w + j / (2 * LANES) * stride, stride,            \
+            is_int8 ? scales + j : scales, c + j, ldc,                                                      \
+            n - j < 2 * LANES * STRIPS ? n - j : 2 * LANES * STRIPS, accumulate);
     if (m == 1) {
-        NL_STRIPS(1, ONE_STRIPS)
+        NL_STRIPS(1, ONE_STRIPS, 0)
     } else if (m <= FEW_ROWS) {
-        NL_STRIPS(FEW_ROWS, FEW_STRIPS)
+        NL_STRIPS(FEW_ROWS, FEW_STRIPS, 0)
+    } else if (m >= NL_EXPANDING_ROWS) {
+        NL_STRIPS(MOST_ROWS, 1, 1)
     }
-    NL_STRIPS(MOST_ROWS, TILE_STRIPS)
-    NL_STRIPS(MOST_ROWS, 1)
+    NL_STRIPS(MOST_ROWS, TILE_STRIPS, 0)
+    NL_STRIPS(MOST_ROWS, 1, 0)
 #undef NL_STRIPS
 }
 

@@ -40,6 +40,9 @@ public struct HeldWeights: Sendable, Equatable {
     /// What they take together, scales included.
     public internal(set) var bytes = 0
 
+    /// Nothing.
+    public init() {}
+
     /// `bf16 2233344` or, where there are several, `bf16 2000000, f32 233344`.
     public var description: String {
         scalars.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")

@@ -2478,6 +2478,7 @@ components:
       - owned_by
       - parameters
       - vocabulary_size
+      - weights
       properties:
         id:
           type: string
@@ -2501,6 +2502,33 @@ components:
           items:
             type: string
           description: Names of the memory levels, faster first.
+        weights:
+          type: object
+          description: How the matrices that serving multiplies with are held, of the generation laid out last.
+          required:
+          - bytes
+          - held
+          - precision
+          properties:
+            precision:
+              type: string
+              enum:
+              - auto
+              - f32
+              - bf16
+              - int8
+              description: As configured.
+            held:
+              type: object
+              description: |-
+                Scalars by what they are held in: f32, bf16, int8. What a level of a space adapts is never rounded.
+              additionalProperties:
+                type: integer
+                minimum: 0
+            bytes:
+              type: integer
+              minimum: 0
+          additionalProperties: false
       additionalProperties: false
     ModelList:
       type: object

@@ -9,7 +9,7 @@ import Testing
 @Suite struct PackedMatrixTests {
     private static let shapes = [
         (1, 1, 1), (1, 15, 7), (2, 16, 64), (3, 17, 513), (1, 130, 512), (5, 33, 1025), (6, 128, 30), (7, 300, 96),
-        (13, 257, 40), (129, 63, 31), (1, 200, 1537),
+        (13, 257, 40), (40, 50, 1101), (129, 63, 31), (1, 200, 1537),
     ]
 
     private func numbers(_ count: Int, seed: UInt64) -> [Float] {

@@ -48,7 +48,7 @@ extension LearningLoop {
             metadata: try GenerationCodec.metadata(new.levels.levels, lastUpdates: lastUpdates, job: new.job))
         // Laid out before the commit, so that whoever sees the job ended reads what it learned: only a pointer is
         // left to swap.
-        let weights = try HopeWeights(new.levels.configuration, new.levels.effective)
+        let weights = try context.spaces.layout.weights(of: new.levels)
         let (record, value) = try write { transaction in
             let record = try transaction.persistGeneration(draft)
             for level in new.levels.levels {
