@@ -72,7 +72,11 @@ struct Quality: ParsableCommand {
                 weightBytes: held.held.bytes)
         }
         if let exact = found.precisions["f32"]?.bitsPerByte {
-            for name in weights { found.precisions[name]?.rise = found.precisions[name].map { $0.bitsPerByte / exact - 1 } }
+            found.precisions = found.precisions.mapValues {
+                var precision = $0
+                precision.rise = precision.bitsPerByte / exact - 1
+                return precision
+            }
         }
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
