@@ -87,7 +87,8 @@ final class PackedMatrix: @unchecked Sendable {
     ///   - x: `[rows, inputs]`.
     ///   - y: of the first row and output, `outputs` apart from row to row.
     func multiply(
-        _ rows: Int, outputs count: Int, from first: Int, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+        _ rows: Int, outputs count: Int, from first: Int, _ x: UnsafePointer<Float>,
+        into y: UnsafeMutablePointer<Float>,
         accumulate: Bool
     ) {
         scales.withUnsafeBufferPointer { scales in

@@ -25,7 +25,7 @@ class Model:
         if not self.model:
             raise SystemExit(f"{options.gguf} cannot be loaded")
         context = llama_cpp.llama_context_default_params()
-        context.n_ctx = 2048
+        context.n_ctx = 8 * 640  # a cache of its own for each of eight sequences
         context.n_batch = context.n_ubatch = 512
         context.n_seq_max = 8
         context.n_threads = context.n_threads_batch = options.threads

@@ -129,7 +129,10 @@ import Testing
         for index in 38..<57 { weights[index] = .leastNonzeroMagnitude }
         let whole = PackedMatrix([Tensor(weights, shape: [40, 19])], .int8, on: instructions)
         let parts = PackedMatrix(
-            [Tensor(Array(weights[..<(7 * 19)]), shape: [7, 19]), Tensor(Array(weights[(7 * 19)...]), shape: [33, 19])],
+            [
+                Tensor(Array(weights[..<(7 * 19)]), shape: [7, 19]),
+                Tensor(Array(weights[(7 * 19)...]), shape: [33, 19]),
+            ],
             .int8, on: instructions)
         let x = numbers(3 * 19, seed: 9)
         let found = multiply(whole, 3, x, nil)

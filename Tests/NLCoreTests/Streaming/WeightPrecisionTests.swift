@@ -12,7 +12,9 @@ import Testing
         hope, AttentionCases.configuration(),
     ].map { c in
         let set = c.usesAttention ? AttentionCases.parameters(c) : StreamingCases.lively(c, seed: 3)
-        return (c, set.mapTensors { Tensor($0.elements.map { float(bfloat16Bits: bfloat16Bits($0)) }, shape: $0.shape) })
+        return (
+            c, set.mapTensors { Tensor($0.elements.map { float(bfloat16Bits: bfloat16Bits($0)) }, shape: $0.shape) }
+        )
     }
 
     /// A level each for sessions, ingestion and consolidation.
