@@ -31,6 +31,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.maxImportBytes)) var maxImportBytes: String?
     @Option(help: Self.help(.threads)) var threads: String?
     @Option(help: Self.help(.backend)) var backend: String?
+    @Option(help: Self.help(.weights)) var weights: String?
     @Option(help: Self.help(.consolidateEvery)) var consolidateEvery: String?
     @Option(help: Self.help(.consolidateIdle)) var consolidateIdle: String?
     @Option(help: Self.help(.anchorBound)) var anchorBound: String?
@@ -59,7 +60,7 @@ struct ServeCommand: AsyncParsableCommand {
             (.maxLearningQueue, maxLearningQueue), (.maxSessions, maxSessions), (.threads, threads),
             (.maxSpaces, maxSpaces), (.maxImportBytes, maxImportBytes), (.snapshotEvery, snapshotEvery),
             (.snapshotKeep, snapshotKeep),
-            (.backend, backend),
+            (.backend, backend), (.weights, weights),
             (.consolidateEvery, consolidateEvery), (.consolidateIdle, consolidateIdle), (.anchorBound, anchorBound),
             (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio),
             (.learnMaxPasses, learnMaxPasses),

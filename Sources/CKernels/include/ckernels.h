@@ -1,4 +1,5 @@
 #include "isa.h"
 #include "kernels.h"
+#include "packed.h"
 #include "product.h"
 #include "threads.h"

@@ -8,6 +8,9 @@ public enum BFloat16 {
         nl_to_bfloat16(nl_best_isa(), count, x, y)
     }
 
+    /// Whether each number is a bfloat16 already.
+    static func holds(_ count: Int, _ x: UnsafePointer<Float>) -> Bool { nl_is_bfloat16(nl_best_isa(), count, x) }
+
     /// y = x, exactly.
     public static func widen(_ count: Int, _ x: UnsafePointer<UInt16>, _ y: UnsafeMutablePointer<Float>) {
         nl_from_bfloat16(nl_best_isa(), count, x, y)

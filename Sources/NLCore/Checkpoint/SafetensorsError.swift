@@ -16,6 +16,8 @@ public struct SafetensorsError: Error, Equatable, Sendable, CustomStringConverti
         case unsupportedConversion(from: TensorDataType, to: String)
         /// The memory given, or the values given, do not have the tensor's element count.
         case wrongCount(expected: Int, actual: Int)
+        /// Somebody wrote into the file after it was opened.
+        case changed
     }
 
     /// The file, or "memory" for a file held in memory.
@@ -37,6 +39,8 @@ public struct SafetensorsError: Error, Equatable, Sendable, CustomStringConverti
         case .unsupportedConversion(let from, let to):
             return "\(place): \(from.rawValue) is not converted to or from \(to)"
         case .wrongCount(let expected, let actual): return "\(place) has \(expected) elements, \(actual) were given"
+        case .changed:
+            return "\(place): the file was written to while it was in use; replace a file by renaming another over it"
         }
     }
 }

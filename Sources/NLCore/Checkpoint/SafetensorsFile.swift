@@ -111,6 +111,32 @@ public final class SafetensorsFile: Sendable {
         }
     }
 
+    /// The tensor called `name`, checked to hold floats, and so many of them.
+    ///
+    /// - Throws: ``SafetensorsError``, as ``read(_:into:)`` would.
+    func floatTensor(named name: String, count: Int) throws(SafetensorsError) -> TensorDescription {
+        let tensor = try description(of: name)
+        guard tensor.count == count else { throw error(name, .wrongCount(expected: tensor.count, actual: count)) }
+        switch tensor.dataType {
+        case .float64, .float32, .float16, .bfloat16: return tensor
+        default: throw error(name, .unsupportedConversion(from: tensor.dataType, to: "floats"))
+        }
+    }
+
+    /// Where a tensor's bytes are mapped, valid as long as this is; nil for a file held in memory.
+    func mappedBytes(of tensor: TensorDescription) -> UnsafeRawPointer? {
+        guard case .mapped(let mapping) = storage else { return nil }
+        return mapping.start.map { $0 + dataOffset + tensor.byteRange.lowerBound }
+    }
+
+    /// Checks that nobody has written into the file since it was opened, for whoever reads it long after.
+    ///
+    /// - Throws: ``SafetensorsError``.
+    func requireUnchanged() throws(SafetensorsError) {
+        guard case .mapped(let mapping) = storage, !mapping.isUnchanged else { return }
+        throw SafetensorsError(source: source, tensor: nil, reason: .changed)
+    }
+
     private func error(_ name: String, _ reason: SafetensorsError.Reason) -> SafetensorsError {
         SafetensorsError(source: source, tensor: name, reason: reason)
     }

@@ -19,7 +19,7 @@ public struct LevelState: Sendable {
     public init(_ definition: LevelDefinition) {
         self.definition = definition
         var zeros = ParameterSet<Float>()
-        for tensor in definition.tensors { zeros[tensor.name] = .zeros(tensor.shape) }
+        for tensor in definition.tensors { zeros[tensor.name] = .untouchedZeros(tensor.shape) }
         delta = zeros
         gradientSum = ParameterSet()
         firstMoment = ParameterSet()

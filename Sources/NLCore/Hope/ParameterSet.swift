@@ -66,11 +66,11 @@ public struct ParameterSet<S: TensorScalar>: Sendable {
         for (_, tensor) in entries { for i in 0..<tensor.count { tensor.pointer[i] *= factor } }
     }
 
-    /// The set with Σ deltas added: tensors that no delta touches are shared, the others are fresh.
+    /// The set with Σ deltas added: tensors that no delta touches, or only with zeros, are shared, the others are fresh.
     public func adding(_ deltas: [ParameterSet]) -> ParameterSet {
         var result = self
         for name in names {
-            let parts = deltas.compactMap { $0[name] }
+            let parts = deltas.compactMap { $0[name] }.filter { !$0.isZero }
             guard !parts.isEmpty, let base = tensors[name] else { continue }
             let sum = base.copy()
             for part in parts {

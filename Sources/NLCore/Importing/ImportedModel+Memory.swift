@@ -5,9 +5,9 @@ extension ImportedModel {
         public let parameterCount: Int
         /// The file that is written.
         public let fileBytes: Int
-        /// θ_base.
+        /// θ_base, once someone learns all of it.
         public let baseBytes: Int
-        /// θ_base + Δθ laid out for reading, for each generation that someone reads.
+        /// θ_base laid out for reading, in bfloat16 what is stored so (``WeightPrecision/auto``).
         public let readingBytes: Int
         /// Of each level: its scalars, and Δθ, the gathered gradient and two moments.
         public let levels: [(name: String, parameterCount: Int, bytes: Int)]
@@ -17,15 +17,22 @@ extension ImportedModel {
     public func memoryCost() throws(ConfigurationError) -> MemoryCost {
         let scalar = MemoryLayout<Float>.size
         let count = tensors.reduce(0) { $0 + $1.shape.count }
-        let embedding = configuration.vocabularySize * configuration.width
         let levels = try LevelDefinition.levels(of: configuration).map {
             (name: $0.name, parameterCount: $0.parameterCount, bytes: 4 * scalar * $0.parameterCount)
         }
         return MemoryCost(
             parameterCount: count, fileBytes: tensors.reduce(0) { $0 + $1.shape.count * $1.dataType.size },
             baseBytes: scalar * count,
-            // The embedding's rows are shared with the base; a tied head is laid out once more.
-            readingBytes: scalar * (configuration.tiesEmbeddings ? count : count - embedding), levels: levels)
+            readingBytes: readingBytes, levels: levels)
+    }
+
+    /// A tied head holds the embedding too; rows of one in `Float` are the base's.
+    private var readingBytes: Int {
+        tensors.reduce(0) { sum, source in
+            if source.dataType == .bfloat16 { return sum + 2 * source.shape.count }
+            let isLookedUp = source.name == "embedding" && !configuration.tiesEmbeddings
+            return isLookedUp ? sum : sum + MemoryLayout<Float>.size * source.shape.count
+        }
     }
 
     /// Bytes of a session's cache when it has read so many tokens.

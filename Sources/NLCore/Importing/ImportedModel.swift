@@ -61,12 +61,10 @@ public struct ImportedModel: Sendable {
     /// Scalars of the largest tensor.
     public var largestTensorCount: Int { tensors.map(\.shape.count).max() ?? 0 }
 
-    /// All parameters in memory.
+    /// All parameters; each is read from its file when someone needs its elements.
     public func parameters() throws(SafetensorsError) -> ParameterSet<Float> {
         var set = ParameterSet<Float>()
-        for source in tensors {
-            set[source.name] = Tensor(try source.file.floats(named: source.tensor), shape: source.shape)
-        }
+        for source in tensors { set[source.name] = try source.file.deferred(source.tensor, shape: source.shape) }
         return set
     }
 

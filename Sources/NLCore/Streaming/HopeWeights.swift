@@ -1,16 +1,29 @@
 /// One generation of a space's parameters, laid out for reading: shared by all sessions that read it, never changed.
 ///
 /// Matrices are laid out as their products take them (``PanelMatrix``), and the four projections of a mixer are one.
+/// Those whose parameters are another generation's are shared with it.
 public final class HopeWeights<S: TensorScalar>: Sendable {
     /// The geometry.
     public let configuration: HopeConfiguration
+    /// How the matrices were asked to be held.
+    public let precision: WeightPrecision
+    /// How they are held.
+    public let held: HeldWeights
     /// E, `[V, D]`: rows to look up.
-    let embedding: Tensor<S>
+    private let embedding: Embedding
     /// The output head: E, or the model's own.
     let head: PanelMatrix<S>
     /// g_out, `[D]`.
     let gain: Tensor<S>
     let blocks: [Block]
+    /// Every matrix, by what it was laid out from.
+    private let matrices: [[ObjectIdentifier]: PanelMatrix<S>]
+
+    /// Where the embedding's rows come from: a head that is packed holds a tied embedding too.
+    private enum Embedding: Sendable {
+        case rows(Tensor<S>)
+        case packed(PanelMatrix<S>)
+    }
 
     struct Block: Sendable {
         /// g_mix, `[D]`.
@@ -92,11 +105,19 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
 
     /// Prepares parameters for reading.
     ///
-    /// - Parameter parameters: every tensor of the model under its checkpoint name.
+    /// - Parameters:
+    ///   - parameters: every tensor of the model under its checkpoint name.
+    ///   - precision: how matrices are held.
+    ///   - exact: names of tensors that may not be rounded, as those that levels adapt.
+    ///   - earlier: a generation whose matrices are shared where they are of the same tensors.
     /// - Throws: ``HopeWeightsError`` when one is missing or has another shape.
     @specialized(where S == Float)
-    public init(_ configuration: HopeConfiguration, _ parameters: ParameterSet<S>) throws(HopeWeightsError) {
+    public init(
+        _ configuration: HopeConfiguration, _ parameters: ParameterSet<S>, precision: WeightPrecision = .f32,
+        exact: Set<String> = [], sharing earlier: HopeWeights? = nil
+    ) throws(HopeWeightsError) {
         self.configuration = configuration
+        self.precision = precision
         // `HopeParameters` rethrows untyped, so what is wrong is found before it asks.
         var mistake: HopeWeightsError?
         _ = HopeParameters<Void>(configuration) { name, shape in
@@ -104,37 +125,54 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
             mistake = HopeWeightsError(name: name, expected: shape, found: parameters[name]?.shape)
         }
         if let mistake { throw mistake }
+        let layout = MatrixLayout(parameters, precision, exact: exact, earlier.map { ($0.precision, $0.matrices) })
         let all = HopeParameters<Tensor<S>>(configuration) { name, shape in
             parameters[name] ?? .zeros(shape)  // present: checked above
         }
-        embedding = all.embedding
-        head = PanelMatrix([all.head ?? all.embedding])
+        head = layout.matrix([all.head ?? all.embedding])
+        if head.form == .f32 {
+            embedding = .rows(all.embedding)
+        } else {
+            embedding = .packed(all.head == nil ? head : layout.matrix([all.embedding]))
+        }
         gain = all.gain
         blocks = all.blocks.map { block in
             Block(
-                gain: block.gain, mixer: Mixer(block.mixer),
+                gain: block.gain, mixer: Mixer(block.mixer, layout),
                 links: block.levels.map { link in
                     Link(
-                        gain: link.gain, up: PanelMatrix([link.gate, link.up].compactMap(\.self)),
-                        down: PanelMatrix([link.down]), isGated: link.gate != nil,
+                        gain: link.gain, up: layout.matrix([link.gate, link.up].compactMap(\.self)),
+                        down: layout.matrix([link.down]), isGated: link.gate != nil,
                         slots: link.slots.map {
                             Slots(
-                                keys: PanelMatrix([$0.keys]), bias: $0.bias, values: $0.values, active: $0.active)
+                                keys: layout.matrix([$0.keys]), bias: $0.bias, values: $0.values, active: $0.active)
                         })
                 })
+        }
+        (matrices, held) = (layout.made, layout.held)
+    }
+
+    /// y ← a row of E.
+    func embed(_ token: Int32, to y: UnsafeMutablePointer<S>) {
+        switch embedding {
+        case .rows(let rows):
+            y.update(from: rows.pointer + Int(token) * configuration.width, count: configuration.width)
+        case .packed(let matrix):
+            let isPacked = matrix.packedRow(Int(token), to: y)
+            precondition(isPacked, "an embedding that is not packed is read from its tensor")
         }
     }
 }
 
 extension HopeWeights.Mixer {
-    init(_ mixer: HopeParameters<Tensor<S>>.AnyMixer) {
+    fileprivate init(_ mixer: HopeParameters<Tensor<S>>.AnyMixer, _ layout: MatrixLayout<S>) {
         switch mixer {
         case .titans(let mixer):
             self = .titans(
                 .init(
                     taps: mixer.convolution.transposed(),
-                    input: PanelMatrix([mixer.query, mixer.key, mixer.value, mixer.gate]),
-                    output: PanelMatrix([mixer.output]),
+                    input: layout.matrix([mixer.query, mixer.key, mixer.value, mixer.gate]),
+                    output: layout.matrix([mixer.output]),
                     memories: PerMemory { kind in
                         .init(w1T: mixer.w1[kind].transposed(), w2T: mixer.w2[kind].transposed(), w1: mixer.w1[kind])
                     },
@@ -145,10 +183,44 @@ extension HopeWeights.Mixer {
             let bias = mixer.inputBias.map { $0.query.elements + $0.key.elements + $0.value.elements }
             self = .attention(
                 .init(
-                    input: PanelMatrix([mixer.query, mixer.key, mixer.value]), output: PanelMatrix([mixer.output]),
+                    input: layout.matrix([mixer.query, mixer.key, mixer.value]), output: layout.matrix([mixer.output]),
                     inputBias: bias.map { Tensor($0, shape: [$0.count]) }, outputBias: mixer.outputBias,
                     queryGain: mixer.headGains?.query, keyGain: mixer.headGains?.key))
         }
+    }
+}
+
+/// Lays out a model's matrices, each in the form that its weights allow, and counts what they take.
+private final class MatrixLayout<S: TensorScalar> {
+    private let precision: WeightPrecision
+    /// What may not be rounded.
+    private let exact: Set<ObjectIdentifier>
+    private let earlier: [[ObjectIdentifier]: PanelMatrix<S>]
+    private(set) var made: [[ObjectIdentifier]: PanelMatrix<S>] = [:]
+    private(set) var held = HeldWeights()
+
+    init(
+        _ parameters: ParameterSet<S>, _ precision: WeightPrecision, exact: Set<String>,
+        _ earlier: (precision: WeightPrecision, matrices: [[ObjectIdentifier]: PanelMatrix<S>])?
+    ) {
+        self.precision = precision
+        // Keys of slots neither: a rounded key reads another slot than learning writes.
+        let names = parameters.names.filter { exact.contains($0) || $0.hasSuffix(".slots.keys") }
+        self.exact = Set(names.compactMap { parameters[$0].map { ObjectIdentifier($0.storage) } })
+        self.earlier = earlier.map { $0.precision == precision ? $0.matrices : [:] } ?? [:]
+    }
+
+    func matrix(_ parts: [Tensor<S>]) -> PanelMatrix<S> {
+        let sources = parts.map { ObjectIdentifier($0.storage) }
+        let form = precision.form(
+            isBFloat16: parts.allSatisfy(\.isBFloat16), mustBeExact: !exact.isDisjoint(with: sources))
+        // An earlier matrix keeps its tensors, so nothing else has been made in their place since.
+        let known = earlier[sources].flatMap { $0.form == form ? $0 : nil }
+        let matrix = known ?? PanelMatrix(parts, form)
+        made[sources] = matrix
+        held.scalars[matrix.form.rawValue, default: 0] += matrix.inputs * matrix.outputs
+        held.bytes += matrix.byteCount
+        return matrix
     }
 }
 
@@ -169,6 +241,13 @@ public struct HopeWeightsError: Error, Hashable, Sendable, CustomStringConvertib
 }
 
 extension Tensor {
+    /// Whether every element is a bfloat16, so that holding the upper halves loses nothing.
+    var isBFloat16: Bool {
+        guard let own = self as? Tensor<Float> else { return false }
+        if own.storage.deferred?.bfloat16 != nil { return true }
+        return BFloat16.holds(own.count, own.pointer)
+    }
+
     /// The last two axes exchanged: `[…, a, b]` → `[…, b, a]`.
     func transposed() -> Tensor {
         let axes = shape.axes

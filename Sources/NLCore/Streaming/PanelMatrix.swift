@@ -1,13 +1,21 @@
 /// A weight matrix as it is read: transposed, and cut into panels of ``panelWidth`` outputs that lie one after another.
 ///
 /// A token alone is bound by the memory that the weights come through. In a panel they lie in the order in which the
-/// product takes them, so reading them is one straight run, and the panels are the parts that threads share.
+/// product takes them, so reading them is one straight run, and the panels are the parts that threads share. Where fewer
+/// bits than a `Float`'s hold the weights, the panels are made of strips (``PackedMatrix``), and less has to be read.
 struct PanelMatrix<S: TensorScalar>: Sendable {
     /// Length of a row that goes in, and of one that comes out.
     let inputs: Int
     let outputs: Int
-    /// Wᵀ by panels: `[inputs, panelWidth]` each, the last as narrow as it is.
-    private let panels: Tensor<S>
+    private let held: Held
+    /// What it was laid out from: another matrix of the same tensors is the same matrix.
+    let sources: [TensorStorage<S>]
+
+    private enum Held: Sendable {
+        /// Wᵀ by panels: `[inputs, panelWidth]` each, the last as narrow as it is.
+        case panels(Tensor<S>)
+        case packed(PackedMatrix)
+    }
 
     private static var panelWidth: Int { 128 }
     /// Rows that a part has at most: a prompt's products are cut both ways.
@@ -16,10 +24,21 @@ struct PanelMatrix<S: TensorScalar>: Sendable {
     private static var leastShared: Int { 1 << 15 }
 
     /// A matrix from its rows by output, in parts one below the other: `[out, in]` each, as checkpoints hold them.
-    init(_ parts: [Tensor<S>]) {
+    ///
+    /// - Parameter form: for `Float`; other scalars are held as they are.
+    init(_ parts: [Tensor<S>], _ form: WeightPrecision.Form = .f32) {
         inputs = parts[0].shape[1]
         outputs = parts.reduce(0) { $0 + $1.shape[0] }
-        panels = Tensor(uninitialized: [inputs * outputs])
+        sources = parts.map(\.storage)
+        if form != .f32, let parts = parts as? [Tensor<Float>] {
+            held = .packed(PackedMatrix(parts, form))
+        } else {
+            held = .panels(Self.panels(parts, inputs, outputs))
+        }
+    }
+
+    private static func panels(_ parts: [Tensor<S>], _ inputs: Int, _ outputs: Int) -> Tensor<S> {
+        let panels = Tensor<S>(uninitialized: [inputs * outputs])
         let (height, width, to) = (inputs, outputs, panels.pointer)
         var top = 0
         for part in parts {
@@ -35,6 +54,27 @@ struct PanelMatrix<S: TensorScalar>: Sendable {
             }
             top += count
         }
+        return panels
+    }
+
+    /// What it is held in.
+    var form: WeightPrecision.Form {
+        if case .packed(let matrix) = held { matrix.form } else { .f32 }
+    }
+
+    /// What it takes.
+    var byteCount: Int {
+        switch held {
+        case .panels(let panels): panels.count * MemoryLayout<S>.size
+        case .packed(let matrix): matrix.byteCount
+        }
+    }
+
+    /// Copies the row of one output, `[inputs]`, if the matrix is packed; returns whether it is.
+    func packedRow(_ output: Int, to y: UnsafeMutablePointer<S>) -> Bool {
+        guard case .packed(let matrix) = held else { return false }
+        matrix.copyRow(output, to: UnsafeMutableRawPointer(y).assumingMemoryBound(to: Float.self))
+        return true
     }
 
     /// y ← W x (+ y) for each row, on all of the lane's threads.
@@ -65,8 +105,17 @@ struct PanelMatrix<S: TensorScalar>: Sendable {
         let left = part / bands * Self.panelWidth
         let top = part % bands * Self.mostRows
         let width = min(Self.panelWidth, outputs - left)
-        multiplySmall(
-            min(Self.mostRows, rows - top), width, inputs, x + top * inputs, inputs, panels.pointer + left * inputs,
-            width, y + top * outputs + left, outputs, accumulate: accumulate)
+        let count = min(Self.mostRows, rows - top)
+        let (x, y) = (x + top * inputs, y + top * outputs + left)
+        switch held {
+        case .panels(let panels):
+            multiplySmall(
+                count, width, inputs, x, inputs, panels.pointer + left * inputs, width, y, outputs,
+                accumulate: accumulate)
+        case .packed(let matrix):  // of `Float`s alone
+            matrix.multiply(
+                count, outputs: width, from: left, UnsafeRawPointer(x).assumingMemoryBound(to: Float.self),
+                into: UnsafeMutableRawPointer(y).assumingMemoryBound(to: Float.self), accumulate: accumulate)
+        }
     }
 }

@@ -92,8 +92,7 @@ private struct StreamingPass<S: TensorScalar> {
         let width = weights.configuration.width
         for (input, span) in zip(inputs, batch.spans) {
             for (row, token) in input.tokens.enumerated() {
-                (x.pointer + (span.first + row) * width).update(
-                    from: weights.embedding.pointer + Int(token) * width, count: width)
+                weights.embed(token, to: x.pointer + (span.first + row) * width)
             }
         }
     }

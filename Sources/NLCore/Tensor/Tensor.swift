@@ -22,6 +22,16 @@ public struct Tensor<S: TensorScalar>: Sendable {
         self.storage = storage
     }
 
+    /// A tensor whose elements are there once someone needs them.
+    init(_ elements: DeferredElements, shape: Shape) where S == Float {
+        self.init(shape: shape, storage: TensorStorage(elements))
+    }
+
+    /// A tensor of zeros that takes no memory until someone needs its elements.
+    public static func untouchedZeros(_ shape: Shape) -> Tensor where S == Float {
+        Tensor(DeferredElements(zeros: shape.count), shape: shape)
+    }
+
     /// A tensor holding `elements` in row-major order.
     ///
     /// - Precondition: as many elements as the shape says.
@@ -79,14 +89,22 @@ public struct Tensor<S: TensorScalar>: Sendable {
 
     /// Whether no element is NaN or infinite.
     public var isFinite: Bool {
+        if let known = storage.deferred?.isFinite { return known }
         // A NaN or an infinity survives multiplication by zero; a sum of zeros does not become one.
         var sum: S = 0
         for i in 0..<count { sum += pointer[i] * 0 }
         return sum == 0
     }
 
+    /// Whether every element is 0; -0 counts.
+    public var isZero: Bool {
+        if storage.deferred?.isZero ?? false { return true }
+        return withElements { elements in elements.allSatisfy { $0 == 0 } }
+    }
+
     /// Σ x², accumulated in double precision by blocks so that long sums stay exact enough to compare.
     public var squaredNorm: Double {
+        if storage.deferred?.isZero ?? false { return 0 }
         var total = 0.0
         var start = 0
         while start < count {
@@ -102,15 +120,32 @@ public struct Tensor<S: TensorScalar>: Sendable {
 ///
 /// `@unchecked Sendable`: written only by its creator before it is shared, or by the optimizer that owns it.
 final class TensorStorage<S: TensorScalar>: @unchecked Sendable {
-    let pointer: UnsafeMutablePointer<S>
+    private let own: UnsafeMutablePointer<S>?
     private let count: Int
+    /// Where the elements are instead, if they were not there from the beginning.
+    let deferred: DeferredElements?
 
     init(count: Int) {
         self.count = count
-        pointer = BufferPool.take(bytes: count * MemoryLayout<S>.stride).bindMemory(to: S.self, capacity: count)
+        own = BufferPool.take(bytes: count * MemoryLayout<S>.stride).bindMemory(to: S.self, capacity: count)
+        deferred = nil
+    }
+
+    init(_ elements: DeferredElements) where S == Float {
+        count = elements.count
+        own = nil
+        deferred = elements
+    }
+
+    @inline(__always)
+    var pointer: UnsafeMutablePointer<S> { own ?? deferredPointer }
+
+    private var deferredPointer: UnsafeMutablePointer<S> {
+        guard let deferred else { preconditionFailure("a tensor has elements, its own or deferred") }
+        return UnsafeMutableRawPointer(deferred.pointer).assumingMemoryBound(to: S.self)
     }
 
     deinit {
-        BufferPool.giveBack(UnsafeMutableRawPointer(pointer), bytes: count * MemoryLayout<S>.stride)
+        if let own { BufferPool.giveBack(UnsafeMutableRawPointer(own), bytes: count * MemoryLayout<S>.stride) }
     }
 }

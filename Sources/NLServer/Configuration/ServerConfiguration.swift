@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import NLCore
 
 /// How the daemon runs: read once at start, validated, printed, passed down.
 ///
@@ -48,6 +49,7 @@ struct ServerConfiguration: Sendable, Equatable {
         maxImportBytes = try reader.bytes(.maxImportBytes)
         engine.threads = try reader.integer(.threads, 0...1024)
         engine.backend = try reader.word(.backend)
+        engine.weights = try reader.word(.weights)
         engine.consolidateEvery = try reader.duration(.consolidateEvery)
         engine.consolidateIdle = try reader.duration(.consolidateIdle)
         engine.anchorBound = try reader.number(.anchorBound, 0...10)
@@ -90,6 +92,7 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .maxImportBytes: "\(maxImportBytes)"
                 case .threads: "\(e.threads)"
                 case .backend: e.backend.rawValue
+                case .weights: e.weights.rawValue
                 case .consolidateEvery: "\(e.consolidateEvery.seconds)s"
                 case .consolidateIdle: "\(e.consolidateIdle.seconds)s"
                 case .anchorBound: "\(e.anchorBound)"

@@ -13,7 +13,7 @@ enum ServerOption: String, CaseIterable, Sendable {
     case maxSessions = "max-sessions"
     case maxSpaces = "max-spaces"
     case maxImportBytes = "max-import-bytes"
-    case threads, backend
+    case threads, backend, weights
     case consolidateEvery = "consolidate-every"
     case consolidateIdle = "consolidate-idle"
     case anchorBound = "anchor-bound"
@@ -60,6 +60,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .maxImportBytes: "256MiB"
         case .threads: "0"
         case .backend: "auto"
+        case .weights: "auto"
         case .consolidateEvery: "1h"
         case .consolidateIdle: "5m"
         case .anchorBound: "0.02"
@@ -98,6 +99,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .maxImportBytes: "Largest snapshot file that is imported; more is 413. It is held in memory."
         case .threads: "Compute threads; 0 is one for each core."
         case .backend: "Matrix products: auto, openblas or onednn."
+        case .weights: "Weights in serving: auto (bf16 where that loses nothing), f32, bf16 or int8."
         case .consolidateEvery: "Consolidate this long after the last time, if anything was learned; 0 is never."
         case .consolidateIdle: "Consolidate after this long without a request, if anything was learned; 0 is never."
         case .anchorBound: "Reject a consolidation that raises the anchors' loss by more than this share."

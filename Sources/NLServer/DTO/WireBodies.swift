@@ -139,6 +139,14 @@ struct WireModel: Encodable, Sendable {
     var parameters: Int
     var vocabularySize: Int
     var levels: [String]
+    var weights: Weights
+
+    struct Weights: Encodable, Sendable {
+        var precision: String
+        /// Scalars by what they are held in.
+        var held: [String: Int]
+        var bytes: Int
+    }
 
     init(_ model: ModelDescription) {
         id = model.id
@@ -147,6 +155,8 @@ struct WireModel: Encodable, Sendable {
         parameters = model.parameterCount
         vocabularySize = model.vocabularySize
         levels = model.levelNames
+        weights = Weights(
+            precision: model.weights.precision, held: model.weights.scalars, bytes: model.weights.byteCount)
     }
 }
 

@@ -1,3 +1,5 @@
+import NLCore
+
 /// The part of the configuration the engine needs; ``ServerConfiguration`` makes it.
 struct EngineConfiguration: Sendable, Equatable {
     /// Which library multiplies matrices.
@@ -23,6 +25,8 @@ struct EngineConfiguration: Sendable, Equatable {
     /// Compute threads shared by decoding and learning; 0: one per core.
     var threads = 0
     var backend = Backend.auto
+    /// How serving holds the matrices it multiplies with; learning has them exact in any case.
+    var weights = WeightPrecision.auto
     /// Consolidate this long after the last consolidation if something was learned since; zero: never by schedule.
     var consolidateEvery: Duration = .zero
     /// Consolidate after this long without a request if something was learned; zero: never when idle.

@@ -203,6 +203,16 @@ struct ModelDescription: Sendable {
     var vocabularySize: Int
     /// Faster first.
     var levelNames: [String]
+    var weights = Weights()
+
+    /// How the matrices that serving multiplies with are held.
+    struct Weights: Sendable, Equatable {
+        /// As configured: auto, f32, bf16 or int8.
+        var precision = "f32"
+        /// Scalars by what they are held in.
+        var scalars: [String: Int] = [:]
+        var byteCount = 0
+    }
 }
 
 /// The three probes' answers, with reasons in words when negative.

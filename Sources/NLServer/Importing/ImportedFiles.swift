@@ -70,7 +70,7 @@ struct ImportedFiles {
         func bytes(_ count: Int) -> String { count.formatted(.byteCount(style: .memory)) + " (\(count) bytes)" }
         var lines = [
             "parameters: \(cost.parameterCount), \(c.layers) layers; model.safetensors \(bytes(cost.fileBytes))",
-            "memory: base \(bytes(cost.baseBytes)), laid out for reading \(bytes(cost.readingBytes)) a generation in use",
+            "memory: laid out for reading \(bytes(cost.readingBytes)), once all of it learns \(bytes(cost.baseBytes)) more",
         ]
         let map = c.layerLevels ?? []
         for level in cost.levels {

@@ -16,7 +16,7 @@ import Testing
         model = try LoadedModel(directory: home.model.path)
         space = try PublishedSpace(
             name: "default", generation: 0, published: .now,
-            levels: SpaceLevels(model.configuration, base: model.base), lastUpdates: [:])
+            levels: SpaceLevels(model.configuration, base: model.base), lastUpdates: [:], layout: ReadingLayout(.f32))
     }
 
     /// What a task of the tests is told and tells.

@@ -15,7 +15,7 @@ import Testing
         model = try LoadedModel(directory: home.model.path)
         space = try PublishedSpace(
             name: "default", generation: 0, published: .now,
-            levels: SpaceLevels(model.configuration, base: model.base), lastUpdates: [:])
+            levels: SpaceLevels(model.configuration, base: model.base), lastUpdates: [:], layout: ReadingLayout(.f32))
     }
 
     private func advance(_ reader: inout SessionReader, _ tokens: [Int32], sent: Bool) throws {

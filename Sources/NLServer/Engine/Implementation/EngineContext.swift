@@ -23,4 +23,13 @@ struct EngineContext: Sendable {
     /// Facts for the operator.
     let notices: NoticeBoard
     let logger: Logger
+
+    /// What `/v1/models` says.
+    var modelDescription: ModelDescription {
+        var description = model.description
+        let held = spaces.layout.held
+        description.weights = ModelDescription.Weights(
+            precision: spaces.layout.precision.rawValue, scalars: held.scalars, byteCount: held.bytes)
+        return description
+    }
 }

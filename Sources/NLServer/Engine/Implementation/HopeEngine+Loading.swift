@@ -8,16 +8,19 @@ extension HopeEngine {
     /// Loads the model, opens and recovers the database, starts the threads.
     static func load(_ configuration: EngineConfiguration, _ logger: Logger) throws -> Running {
         try configureCompute(configuration, logger)
-        let model = try LoadedModel(directory: configuration.modelPath)
+        let layout = ReadingLayout(configuration.weights)
+        let model = try LoadedModel(directory: configuration.modelPath, layout: layout)
         logger.info(
             "model loaded",
             metadata: [
                 "model": "\(model.id)", "parameters": "\(model.base.parameterCount)",
                 "anchors": "\(model.anchorFile != nil)", "fingerprint": "\(model.fingerprint)",
+                "weights": "\(layout.precision.rawValue): \(layout.held.description)",
+                "weight_bytes": "\(layout.held.bytes)",
             ])
         let (store, report) = try open(configuration.databasePath, for: model)
         do {
-            let context = makeContext(configuration, model: model, store: store, logger)
+            let context = makeContext(configuration, model: model, store: store, layout, logger)
             announce(report, context)
             let spaces = try loadSpaces(context)
             return try start(context, spaces: spaces)
@@ -55,11 +58,13 @@ extension HopeEngine {
     }
 
     private static func makeContext(
-        _ configuration: EngineConfiguration, model: LoadedModel, store: MemoryStore, _ logger: Logger
+        _ configuration: EngineConfiguration, model: LoadedModel, store: MemoryStore, _ layout: ReadingLayout,
+        _ logger: Logger
     ) -> EngineContext {
         let database = DatabaseAccess(store)
         return EngineContext(
-            configuration: configuration, model: model, store: store, database: database, spaces: SpaceRegistry(),
+            configuration: configuration, model: model, store: store, database: database,
+            spaces: SpaceRegistry(layout),
             journal: LearningJournal(configuration, model: model, database: database), priority: ServingPriority(),
             totals: EngineTotals(), reporter: LevelReporter(model), notices: NoticeBoard(), logger: logger)
     }

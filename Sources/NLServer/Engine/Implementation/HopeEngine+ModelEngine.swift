@@ -4,7 +4,7 @@ import Store
 
 /// Reading and sessions are the serving side's, learning is the journal's; lists come from the database.
 extension HopeEngine: ModelEngine {
-    func models() async throws -> [ModelDescription] { [try running().context.model.description] }
+    func models() async throws -> [ModelDescription] { [try running().context.modelDescription] }
 
     // MARK: - Serving
 

@@ -1,20 +1,16 @@
 import Foundation
 import NLCore
 import Store
+import Synchronization
 
 /// What can be said of levels, beside what they count themselves: how far they have moved from the base.
 struct LevelReporter: Sendable {
     private let model: LoadedModel
-    /// ‖θ_base‖ over the tensors each level adapts, by level; of all tensors where those are 0, as the values of slots.
-    private let baseNorms: [String: Double]
+    private let baseNorms: BaseNorms
 
     init(_ model: LoadedModel) {
         self.model = model
-        baseNorms = Dictionary(
-            uniqueKeysWithValues: model.levels.map { level in
-                let own = Self.norm(of: model.base, over: level.tensors.map(\.name))
-                return (level.name, own > 0 ? own : model.base.norm)
-            })
+        baseNorms = BaseNorms(model)
     }
 
     // MARK: - Records
@@ -114,17 +110,40 @@ struct LevelReporter: Sendable {
     // MARK: - Parts
 
     private func relativeDrift(_ norm: Double, of level: String) -> Double {
-        guard let base = baseNorms[level], base > 0 else { return 0 }
+        // Nothing has moved: the base need not be read to say so.
+        guard norm > 0, let base = baseNorms[level], base > 0 else { return 0 }
         return norm / base
     }
 
-    private static func norm(of parameters: ParameterSet<Float>, over names: [String]) -> Double {
+    fileprivate static func norm(of parameters: ParameterSet<Float>, over names: [String]) -> Double {
         names.reduce(0.0) { $0 + (parameters[$1]?.squaredNorm ?? 0) }.squareRoot()
     }
 
     private static func nextDue(_ level: NLCore.LevelState) -> String {
         let rest = level.definition.chunkSize - level.counters.pendingTokens
         return level.definition.role == .reading ? "after \(rest) tokens" : "after \(rest) tokens of documents"
+    }
+}
+
+/// ‖θ_base‖ over the tensors each level adapts, by level; of all tensors where those are 0, as the values of slots.
+/// Computed when first asked for.
+private final class BaseNorms: Sendable {
+    private let model: LoadedModel
+    private let known = Mutex<[String: Double]>([:])
+
+    init(_ model: LoadedModel) {
+        self.model = model
+    }
+
+    subscript(_ name: String) -> Double? {
+        guard let level = model.levels.first(where: { $0.name == name }) else { return nil }
+        return known.withLock { known in
+            if let norm = known[name] { return norm }
+            let own = LevelReporter.norm(of: model.base, over: level.tensors.map(\.name))
+            let norm = own > 0 ? own : model.base.norm
+            known[name] = norm
+            return norm
+        }
     }
 }
 

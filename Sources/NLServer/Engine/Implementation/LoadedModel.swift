@@ -23,9 +23,11 @@ struct LoadedModel: Sendable {
 
     /// Reads a model directory.
     ///
+    /// - Parameter layout: lays the parameters out for reading while the digest of their file is computed, which takes
+    ///   as long.
     /// - Throws: ``EngineError/modelDirectory(path:message:)``, naming the file or tensor at fault and what would be
     ///   accepted in its place.
-    init(directory path: String) throws(EngineError) {
+    init(directory path: String, layout: ReadingLayout? = nil) throws(EngineError) {
         let directory = ModelDirectory(path: path)
         try directory.requireFiles()
         try directory.checked { try SHA256Hasher.requireAvailable() }
@@ -38,11 +40,17 @@ struct LoadedModel: Sendable {
         chat = ChatDialect.detect(
             directory.exists(.tokenizerSettings) ? try directory.data(.tokenizerSettings) : nil, tokenizer: tokenizer)
         levels = try directory.checked { try LevelDefinition.levels(of: configuration) }
+        let weightsFile = try directory.data(.weights)
+        let weightsDigest = Concurrently { SHA256Digest(of: weightsFile) }
         base = try directory.parameters(configuration)
+        if let layout {
+            let base = base
+            _ = try directory.checked { try layout.weights(of: SpaceLevels(configuration, base: base)) }
+        }
         anchorFile = try directory.anchors(tokenizer, configuration)
         fingerprint = ModelFingerprint(
             architecture: try directory.digest(.configuration).hex, tokenizer: try directory.digest(.tokenizer).hex,
-            weights: try directory.digest(.weights).hex)
+            weights: weightsDigest.value.hex)
         id = directory.name
         created = directory.modified(.weights)
         self.configuration = configuration
@@ -85,6 +93,8 @@ private struct ModelDirectory {
     typealias File = ModelFile
 
     let path: String
+
+    private static let largeParameterCount = 1 << 25
 
     /// The directory's own name, links resolved.
     var name: String { URL(fileURLWithPath: path).resolvingSymlinksInPath().lastPathComponent }
@@ -163,16 +173,22 @@ private struct ModelDirectory {
         let unknown = found.subtracting(wanted.map(\.name)).sorted()
         try require(unknown.isEmpty, "model.safetensors has \(Self.list(unknown)), unknown to the model of config.json")
         var parameters = ParameterSet<Float>()
+        // What takes long to read, and much memory, is read when someone learns. Less is had at once, and the file is
+        // not needed any more.
+        let isLarge = wanted.reduce(0) { $0 + $1.shape.count } >= Self.largeParameterCount
         for (name, shape) in wanted {
             if !found.contains(name) {
-                parameters[name] = .zeros(shape)
+                parameters[name] = .untouchedZeros(shape)
                 continue
             }
             let axes = file.tensor(named: name)?.shape ?? []
             try require(
                 axes == shape.axes,
                 "model.safetensors: \"\(name)\" has shape \(axes); config.json asks for \(shape.axes)")
-            let tensor = Tensor(try checked { try file.floats(named: name) }, shape: shape)
+            let tensor = try checked {
+                if isLarge { return try file.deferred(name, shape: shape) }
+                return Tensor(try file.floats(named: name), shape: shape)
+            }
             try require(tensor.isFinite, "model.safetensors: \"\(name)\" holds NaN or infinity; the file is damaged")
             parameters[name] = tensor
         }

@@ -34,22 +34,29 @@ final class PublishedSpace: Sendable {
         self.lastUpdates = lastUpdates
     }
 
-    /// Lays the levels out for reading, which costs about one copy of the parameters.
+    /// Lays the levels out for reading, which costs about one copy of what `layout` has not laid out before.
     ///
     /// - Throws: ``HopeWeightsError`` if the parameters are not those of the configuration.
     convenience init(
-        name: String, generation: Int, published: Date, levels: SpaceLevels, lastUpdates: [String: Date]
+        name: String, generation: Int, published: Date, levels: SpaceLevels, lastUpdates: [String: Date],
+        layout: ReadingLayout
     ) throws(HopeWeightsError) {
         self.init(
             name: name, generation: generation, published: published, levels: levels,
-            weights: try HopeWeights(levels.configuration, levels.effective), lastUpdates: lastUpdates)
+            weights: try layout.weights(of: levels), lastUpdates: lastUpdates)
     }
 }
 
 /// The newest generation of every space: what the learner publishes and requests read.
 final class SpaceRegistry: Sendable {
+    /// How they are laid out for reading.
+    let layout: ReadingLayout
     private let spaces = Mutex<[String: PublishedSpace]>([:])
     private let base = Mutex<PublishedSpace?>(nil)
+
+    init(_ layout: ReadingLayout) {
+        self.layout = layout
+    }
 
     /// The newest generation of a space.
     ///
@@ -68,7 +75,7 @@ final class SpaceRegistry: Sendable {
             do {
                 let levels = try SpaceLevels(model.configuration, base: model.base)
                 let space = try PublishedSpace(
-                    name: "", generation: 0, published: model.created, levels: levels, lastUpdates: [:])
+                    name: "", generation: 0, published: model.created, levels: levels, lastUpdates: [:], layout: layout)
                 base = space
                 return space
             } catch {

@@ -9,5 +9,7 @@ struct NLBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "nlbench",
         abstract: "Measures NLCore: tokens per second of each kind of work, and the memory it takes.",
-        subcommands: [Train.self, Prefill.self, Decode.self, Learn.self])
+        subcommands: [
+            Train.self, Prefill.self, Decode.self, Learn.self, Imported.self, Quality.self,
+        ])
 }

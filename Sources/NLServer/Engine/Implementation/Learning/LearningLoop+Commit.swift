@@ -50,7 +50,7 @@ extension LearningLoop {
             space: new.space.name, parent: new.space.generation, event: new.event, levels: drafts,
             metadata: try GenerationCodec.metadata(new.levels.levels, lastUpdates: lastUpdates, job: new.job))
         // Laid out before the commit: only a pointer is left to swap while the database is held.
-        let weights = try HopeWeights(new.levels.configuration, new.levels.effective)
+        let weights = try context.spaces.layout.weights(of: new.levels)
         let (record, value) = try write { transaction in
             let record = try transaction.persistGeneration(draft)
             transaction.afterCommit { [context, lastUpdates] in

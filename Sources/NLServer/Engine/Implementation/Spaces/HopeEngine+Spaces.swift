@@ -135,7 +135,7 @@ extension EngineContext {
         spaces.publishFirst(
             try PublishedSpace(
                 name: id, generation: Int(memory.generation ?? 0), published: created, levels: memory.levels,
-                lastUpdates: memory.lastUpdates))
+                lastUpdates: memory.lastUpdates, layout: spaces.layout))
         journal.signals.setStanding(try memory.standing(store), of: id)
         let figures = try store.read { try $0.retention(space: id) }
         journal.retention.withLock { $0[id] = figures }
