@@ -144,16 +144,16 @@ public struct LearningText: Sendable, Hashable {
 public struct TextMeasurement: Sendable {
     private let window: LearningWindow
     private let windowSize: Int
-    private let texts: [LearningText]
-    private var index = 0
-    private var position = 0
-    private var states: [MixerState<Float>]?
-    private var sum = 0.0
+    let texts: [LearningText]
+    var index = 0
+    var position = 0
+    var states: [MixerState<Float>]?
+    var sum = 0.0
 
     /// Mean loss of each text measured so far, in nats a token.
-    public private(set) var losses: [Double] = []
+    public internal(set) var losses: [Double] = []
     /// Tokens read so far.
-    public private(set) var tokenCount = 0
+    public internal(set) var tokenCount = 0
 
     /// A measurement of several texts, each read alone.
     public init(_ texts: [LearningText], configuration: HopeConfiguration, windowSize: Int) {

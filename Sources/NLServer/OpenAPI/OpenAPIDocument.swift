@@ -3057,6 +3057,7 @@ components:
           - 'null'
         next_due:
           type: string
+          description: In words. Of the slow level with the schedule that is due first and its moment.
         bytes:
           type: integer
           minimum: 0
@@ -3328,6 +3329,7 @@ components:
           enum:
           - manual
           - schedule
+          - cron
           - idle
           - medium_full
         started:
@@ -3728,6 +3730,7 @@ components:
       type: object
       required:
       - data
+      - forecast
       - has_more
       - next
       - object
@@ -3745,6 +3748,70 @@ components:
           - string
           - 'null'
           description: What to send as `after` for the next page.
+        forecast:
+          $ref: '#/components/schemas/ConsolidationForecast'
+      additionalProperties: false
+    ConsolidationForecast:
+      type: object
+      description: When the space consolidates next without being asked, and why.
+      required:
+      - documents_untried
+      - documents_waiting
+      - due
+      - queued
+      - schedules
+      - trigger
+      properties:
+        queued:
+          type: boolean
+          description: Whether a consolidation waits or runs.
+        documents_waiting:
+          type: integer
+          description: Documents learned since the last consolidation that was adopted; without any, nothing is due.
+          minimum: 0
+        documents_untried:
+          type: integer
+          description: Of those, documents learned since the last one that was tried.
+          minimum: 0
+        due:
+          type:
+          - string
+          - 'null'
+          format: date-time
+          description: The earliest of the moments below. One that has passed is overdue and waits for its turn.
+        trigger:
+          type:
+          - string
+          - 'null'
+          description: The schedule that is due then.
+        schedules:
+          type: array
+          items:
+            $ref: '#/components/schemas/ConsolidationSchedule'
+      additionalProperties: false
+    ConsolidationSchedule:
+      type: object
+      required:
+      - due
+      - setting
+      - trigger
+      properties:
+        trigger:
+          type: string
+          enum:
+          - schedule
+          - cron
+          - idle
+          - medium_full
+        setting:
+          type: string
+          description: As it was configured. The five fields of `cron` are in UTC.
+        due:
+          type:
+          - string
+          - 'null'
+          format: date-time
+          description: As things stand; null if it will not be.
       additionalProperties: false
     SessionList:
       type: object

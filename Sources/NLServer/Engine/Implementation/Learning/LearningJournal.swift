@@ -174,7 +174,11 @@ final class LearningJournal: Sendable {
         }
         guard record.status == .running else {
             signals.unqueued()
-            if record.kind == .consolidate { signals.setQueuedConsolidation(nil, of: record.space) }
+            if record.kind == .consolidate {
+                signals.setQueuedConsolidation(nil, of: record.space)
+                // Its schedule does not bring it back at once.
+                signals.updateStanding(of: record.space) { $0.noteTried(isAdopted: false) }
+            }
             let job = JobRecord(record)
             events.finish(id, with: .cancelled(job))
             return job
@@ -241,16 +245,6 @@ final class LearningJournal: Sendable {
             detail: try JSONText(encoding: JobDetail(trigger: trigger.rawValue)))
         signals.setQueuedConsolidation(job.id, of: space)
         return (job, true)
-    }
-
-    /// When a space consolidates next, in words.
-    func nextConsolidation(of space: String, priority: ServingPriority) -> String {
-        if signals.queuedConsolidation(of: space) != nil { return "at consolidation: one is queued" }
-        if configuration.isReadOnly { return "never: the daemon is read-only" }
-        let next = schedule.next(signals.standing(of: space), lastRequest: priority.lastRequest)
-        guard let due = next else { return "at consolidation" }
-        let moment = Date(timeIntervalSinceNow: ContinuousClock.now.duration(to: due.moment) / .seconds(1))
-        return "at consolidation, \(due.trigger.rawValue): \(moment.formatted(.iso8601))"
     }
 
     // MARK: - Limits
