@@ -70,7 +70,9 @@ public struct LevelDefinition: Sendable, Hashable {
         adapts = level.adapts ?? (hasSlots ? ["slots"] : adaptsOnlyLinks ? ["cms"] : ["cms", "initial_states"])
         optimizer = try LevelOptimizer(
             name: level.optimizer,
-            learningRate: level.learningRate ?? (hasSlots ? 1e-2 : LevelDefinition.defaultLearningRate(role)))
+            learningRate: level.learningRate
+                ?? LevelOptimizer.Rule(rawValue: level.optimizer ?? "")?.matrixLearningRate
+                ?? (hasSlots ? 1e-2 : LevelDefinition.defaultLearningRate(role)))
         var found: [AdaptedTensor] = []
         var unmatched = Set(adapts)
         let patterns = adapts
@@ -95,6 +97,14 @@ public struct LevelDefinition: Sendable, Hashable {
                 key: "cms_levels",
                 message:
                     "level \"\(level.name)\" is owned by sessions and adapts \"\(foreign.name)\"; only matrices of CMS links (\"cms\") are possible there"
+            )
+        }
+        let slots = found.first { $0.name.hasSuffix(".slots.values") }
+        if let slots, optimizer.rule.matrixLearningRate != nil {
+            throw ConfigurationError(
+                key: "cms_levels",
+                message:
+                    "level \"\(level.name)\" adapts \"\(slots.name)\", whose rows are written apart from each other; \"\(optimizer.rule.rawValue)\" moves whole matrices: choose \"adamw\" or \"sgd\" there"
             )
         }
         tensors = found
@@ -135,6 +145,21 @@ public struct LevelOptimizer: Sendable, Hashable {
         case adamw
         /// Δθ ← Δθ − η G/n.
         case sgd
+        /// ``Muon`` on matrices of links, AdamW on what else the level adapts.
+        case muon
+        /// ``M3`` on the same.
+        case m3
+        /// ``M3`` whose momenta forget.
+        case m3Exponential = "m3_exponential"
+
+        /// η of a rule that moves whole matrices, unless the configuration says another; nil for other rules.
+        var matrixLearningRate: Double? {
+            switch self {
+            case .adamw, .sgd: nil
+            case .muon: 0.02
+            case .m3, .m3Exponential: 1e-4
+            }
+        }
     }
 
     /// The rule.

@@ -12,6 +12,10 @@ public struct LevelState: Sendable {
     public private(set) var firstMoment: ParameterSet<Float>
     /// See `firstMoment`.
     public private(set) var secondMoment: ParameterSet<Float>
+    /// M² of ``M3``, and the gradients since it moved; empty for other rules.
+    public internal(set) var slowMoment = ParameterSet<Float>()
+    /// See `slowMoment`.
+    public internal(set) var recentGradients = ParameterSet<Float>()
     /// The numbers.
     public private(set) var counters: LevelCounters
 
@@ -32,10 +36,13 @@ public struct LevelState: Sendable {
     /// - Throws: ``LevelStateError`` if the tensors are not those of the definition.
     public init(
         _ definition: LevelDefinition, delta: ParameterSet<Float>, gradientSum: ParameterSet<Float>,
-        firstMoment: ParameterSet<Float>, secondMoment: ParameterSet<Float>, counters: LevelCounters
+        firstMoment: ParameterSet<Float>, secondMoment: ParameterSet<Float>,
+        slowMoment: ParameterSet<Float> = ParameterSet(), recentGradients: ParameterSet<Float> = ParameterSet(),
+        counters: LevelCounters
     ) throws(LevelStateError) {
         for (part, set) in [
             ("delta", delta), ("gradient", gradientSum), ("first", firstMoment), ("second", secondMoment),
+            ("slow", slowMoment), ("recent", recentGradients),
         ] {
             if part != "delta" && set.names.isEmpty { continue }
             let matches =
@@ -48,6 +55,8 @@ public struct LevelState: Sendable {
         self.gradientSum = gradientSum
         self.firstMoment = firstMoment
         self.secondMoment = secondMoment
+        self.slowMoment = slowMoment
+        self.recentGradients = recentGradients
         self.counters = counters
     }
 
@@ -108,6 +117,8 @@ public struct LevelState: Sendable {
         switch optimizer.rule {
         case .sgd: stepSGD(optimizer, gradientScale: clipped)
         case .adamw: stepAdamW(optimizer, gradientScale: clipped)
+        case .muon: stepMuon(optimizer, gradientScale: clipped)
+        case .m3, .m3Exponential: stepM3(optimizer, gradientScale: clipped)
         }
         guard delta.isFinite else {
             self = before
@@ -139,6 +150,8 @@ public struct LevelState: Sendable {
     public mutating func forgetMoments() {
         firstMoment = ParameterSet()
         secondMoment = ParameterSet()
+        slowMoment = ParameterSet()
+        recentGradients = ParameterSet()
         counters.optimizerSteps = 0
     }
 
@@ -174,11 +187,14 @@ public struct LevelState: Sendable {
         }
     }
 
-    private mutating func stepAdamW(_ optimizer: LevelOptimizer, gradientScale: Double) {
+    mutating func stepAdamW(
+        _ optimizer: LevelOptimizer, gradientScale: Double,
+        of takes: (LevelDefinition.AdaptedTensor) -> Bool = { _ in true }
+    ) {
         firstMoment = firstMoment.names.isEmpty ? delta.zeros() : firstMoment.copy()
         secondMoment = secondMoment.names.isEmpty ? delta.zeros() : secondMoment.copy()
         let step = Double(counters.optimizerSteps)
-        for tensor in definition.tensors {
+        for tensor in definition.tensors where takes(tensor) {
             guard let gradient = gradientSum[tensor.name], let own = delta[tensor.name],
                 let first = firstMoment[tensor.name], let second = secondMoment[tensor.name]
             else { continue }
@@ -238,7 +254,7 @@ public struct LevelCounters: Sendable, Hashable, Codable {
 public struct LevelStateError: Error, Sendable, CustomStringConvertible {
     /// The level.
     public let level: String
-    /// `delta`, `gradient`, `first` or `second`.
+    /// `delta`, `gradient`, `first`, `second`, `slow` or `recent`.
     public let part: String
 
     /// What does not fit.

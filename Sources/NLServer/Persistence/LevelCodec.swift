@@ -4,11 +4,11 @@ import Store
 
 /// Levels as the store keeps them: named little-endian Float32 blobs, bit for bit, and counters as JSON.
 ///
-/// A level's blobs are named `<part>/<tensor>`: `delta` is always there, `gradient` while a chunk is open, `first` and
-/// `second` while the optimizer has moments. What is not there is empty.
+/// A level's blobs are named `<part>/<tensor>`: `delta` is always there, `gradient` while a chunk is open, `first`,
+/// `second`, `slow` and `recent` while the optimizer has such moments. What is not there is empty.
 enum LevelCodec {
     private enum Part: String, CaseIterable {
-        case delta, gradient, first, second
+        case delta, gradient, first, second, slow, recent
 
         func set(of state: NLCore.LevelState) -> ParameterSet<Float> {
             switch self {
@@ -16,6 +16,8 @@ enum LevelCodec {
             case .gradient: state.gradientSum
             case .first: state.firstMoment
             case .second: state.secondMoment
+            case .slow: state.slowMoment
+            case .recent: state.recentGradients
             }
         }
     }
@@ -58,7 +60,7 @@ enum LevelCodec {
         }
         return try NLCore.LevelState(
             definition, delta: set(.delta), gradientSum: set(.gradient), firstMoment: set(.first),
-            secondMoment: set(.second), counters: counters)
+            secondMoment: set(.second), slowMoment: set(.slow), recentGradients: set(.recent), counters: counters)
     }
 }
 

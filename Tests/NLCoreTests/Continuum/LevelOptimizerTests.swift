@@ -1,0 +1,142 @@
+import TestSupport
+import Testing
+
+@testable import NLCore
+
+/// Levels whose matrices are moved as wholes: by their rule, what else they adapt by AdamW, and never slots.
+@Suite struct LevelOptimizerTests {
+    private func definition(_ optimizer: String, learningRate: Double? = nil) throws -> LevelDefinition {
+        var configuration = TinyModel.configuration
+        configuration.levels[1].optimizer = optimizer
+        configuration.levels[1].learningRate = learningRate
+        return try LevelDefinition.levels(of: configuration)[1]
+    }
+
+    private func gradients(_ level: LevelDefinition, seed: UInt64) -> ParameterSet<Float> {
+        var random = SeededRandom(seed: seed)
+        var set = ParameterSet<Float>()
+        for tensor in level.tensors {
+            // Short enough not to be clipped.
+            set[tensor.name] = Tensor(
+                (0..<tensor.shape.count).map { _ in Float(random.nextNormal() * 1e-3) }, shape: tensor.shape)
+        }
+        return set
+    }
+
+    private func learned(_ level: LevelDefinition, steps: Int, from state: LevelState? = nil) throws -> LevelState {
+        var state = state ?? LevelState(level)
+        for step in 0..<steps {
+            let number = UInt64(state.counters.optimizerSteps + 7 * step / max(step, 1))
+            #expect(try state.gather(gradients(level, seed: number), tokenCount: level.chunkSize))
+        }
+        return state
+    }
+
+    @Test(arguments: [("muon", 0.02), ("m3", 1e-4), ("m3_exponential", 1e-4)])
+    func matricesFollowTheRuleAndTheRestAdamW(name: String, rate: Double) throws {
+        let level = try definition(name)
+        #expect(level.optimizer.rule.rawValue == name && level.optimizer.learningRate == rate)
+        let state = try learned(level, steps: 1)
+        let gradients = gradients(level, seed: 0)
+        let scale = 1 / Double(level.chunkSize)
+        for tensor in level.tensors {
+            let own = try #require(state.delta[tensor.name])
+            let gradient = try #require(gradients[tensor.name])
+            let expected = Tensor<Float>.zeros(tensor.shape)
+            if !Muon<Float>.takes(tensor.name, tensor.shape) {
+                // AdamW's first step: every element moves by its rate, against the sign of its gradient.
+                let share = tensor.isInitialState ? level.optimizer.initialStateShare : 1
+                let steps = gradient.elements.map { element in
+                    let g = Double(element) * scale
+                    return Float(-rate * share * g / (abs(g) + 1e-8))
+                }
+                expectClose(own, Tensor(steps, shape: tensor.shape), .floatGradient, name)
+                continue
+            }
+            if name == "muon" {
+                var settings = Muon<Float>.Settings()
+                settings.weightDecay = 0
+                Muon<Float>.step(
+                    expected, gradient, momentum: .zeros(tensor.shape), settings, learningRate: rate,
+                    gradientScale: scale)
+            } else {
+                var settings = M3<Float>.Settings()
+                settings.isExponential = name == "m3_exponential"
+                M3<Float>.step(
+                    expected, gradient,
+                    .init(
+                        fast: .zeros(tensor.shape), slow: .zeros(tensor.shape), recent: .zeros(tensor.shape),
+                        squares: .zeros(tensor.shape)), number: 1, settings, learningRate: rate, gradientScale: scale)
+            }
+            #expect(own.elements == expected.elements && own.norm > 0, "\(tensor.name)")
+        }
+    }
+
+    /// The slow momentum moves with every eighth step; a fresh optimizer has none.
+    @Test func momentaAreStateAndAreForgotten() throws {
+        let level = try definition("m3")
+        let seven = try learned(level, steps: 7)
+        #expect(seven.slowMoment.norm == 0 && seven.recentGradients.norm > 0)
+        var eight = try learned(level, steps: 1, from: seven)
+        #expect(eight.slowMoment.norm > 0 && eight.recentGradients.norm == 0)
+        #expect(seven.slowMoment.norm == 0)  // a copy never changes with the original
+        let again = try LevelState(
+            level, delta: eight.delta, gradientSum: eight.gradientSum, firstMoment: eight.firstMoment,
+            secondMoment: eight.secondMoment, slowMoment: eight.slowMoment, recentGradients: eight.recentGradients,
+            counters: eight.counters)
+        let (one, two) = (try learned(level, steps: 3, from: eight), try learned(level, steps: 3, from: again))
+        for (name, tensor) in one.delta.entries { #expect(tensor.elements == two.delta[name]?.elements) }
+        eight.forgetMoments()
+        #expect(eight.slowMoment.names.isEmpty && eight.recentGradients.names.isEmpty)
+        #expect(throws: LevelStateError.self) {
+            var part = ParameterSet<Float>()
+            part["x"] = Tensor.zeros([1])
+            _ = try LevelState(
+                level, delta: eight.delta, gradientSum: ParameterSet(), firstMoment: ParameterSet(),
+                secondMoment: ParameterSet(), slowMoment: part, counters: LevelCounters())
+        }
+    }
+
+    @Test(arguments: ["muon", "m3", "m3_exponential"]) func slotsAreRefused(optimizer: String) throws {
+        var configuration = TinyModel.configuration
+        configuration.levels[1].slots = .init(halfKeys: 4, active: 2)
+        configuration.levels[1].optimizer = optimizer
+        let error = #expect(throws: ConfigurationError.self) { try LevelDefinition.levels(of: configuration) }
+        #expect(error?.message.contains("slots.values") == true && error?.message.contains("adamw") == true)
+        // Links beside slots may be moved so.
+        configuration.levels[1].adapts = ["cms"]
+        #expect(try LevelDefinition.levels(of: configuration)[1].optimizer.rule.rawValue == optimizer)
+    }
+
+    @Test func anUnknownRuleIsRefusedWithTheKnownOnes() throws {
+        let error = #expect(throws: ConfigurationError.self) { try definition("lion") }
+        #expect(error?.message.contains("\"lion\"") == true && error?.message.contains("muon") == true)
+    }
+
+    /// A document is learned with each of them, and twice with the same bits.
+    @Test(arguments: ["muon", "m3", "m3_exponential"]) func aTextIsLearned(optimizer: String) throws {
+        var configuration = TinyModel.configuration
+        configuration.levels[1].optimizer = optimizer
+        configuration.levels[1].learningRate = optimizer == "muon" ? nil : 2e-4
+        func learn() throws -> (SpaceLevels, Acquisition.Outcome) {
+            var settings = Acquisition.Settings()
+            settings.windowSize = 16
+            settings.maximumPasses = 40
+            var acquisition = Acquisition(
+                TinyModel.text(seed: 1, length: 20),
+                into: try SpaceLevels(configuration, base: TinyModel.parameters()),
+                rehearsal: Rehearsal(journal: [], anchors: [], seed: 3), settings: settings)
+            while true {
+                if case .finished(let outcome) = try acquisition.step() { return (acquisition.levels, outcome) }
+            }
+        }
+        let (one, two) = (try learn(), try learn())
+        #expect(one.1 == two.1)
+        #expect(one.1.loss < one.1.baseLoss / 2, "\(one.1)")
+        for (name, tensor) in one.0.effective.entries { #expect(tensor.elements == two.0.effective[name]?.elements) }
+    }
+}
+
+extension Tensor<Float> {
+    fileprivate var norm: Double { squaredNorm.squareRoot() }
+}
