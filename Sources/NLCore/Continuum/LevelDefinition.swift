@@ -107,7 +107,23 @@ public struct LevelDefinition: Sendable, Hashable {
                     "level \"\(level.name)\" adapts \"\(slots.name)\", whose rows are written apart from each other; \"\(optimizer.rule.rawValue)\" moves whole matrices: choose \"adamw\" or \"sgd\" there"
             )
         }
+        let matrices = configuration.linkMatrices(of: nil)
+        if optimizer.rule == .dgd, let other = found.first(where: { !matrices.contains($0.name) }) {
+            throw ConfigurationError(
+                key: "cms_levels",
+                message:
+                    "level \"\(level.name)\" adapts \"\(other.name)\", which is no matrix of a link; \"dgd\" moves nothing else: let it adapt [\"cms\"], or choose another optimizer"
+            )
+        }
         tensors = found
+    }
+
+    /// Matrices whose inputs the rule wants to see.
+    public var observed: Set<String> { optimizer.rule == .dgd ? Set(tensors.map(\.name)) : [] }
+
+    /// The shape of Σ x̂x̂ᵀ over a matrix's inputs.
+    public func inputShape(of name: String) -> Shape? {
+        tensors.first { $0.name == name }.map { [$0.shape.last, $0.shape.last] }
     }
 
     private static func defaultLearningRate(_ role: Role) -> Double {
@@ -145,6 +161,8 @@ public struct LevelOptimizer: Sendable, Hashable {
         case adamw
         /// Δθ ← Δθ − η G/n.
         case sgd
+        /// ``DGD``; only matrices of links.
+        case dgd
         /// ``Muon`` on matrices of links, AdamW on what else the level adapts.
         case muon
         /// ``M3`` on the same.
@@ -156,6 +174,7 @@ public struct LevelOptimizer: Sendable, Hashable {
         var matrixLearningRate: Double? {
             switch self {
             case .adamw, .sgd: nil
+            case .dgd: 0.5
             case .muon: 0.02
             case .m3, .m3Exponential: 1e-4
             }

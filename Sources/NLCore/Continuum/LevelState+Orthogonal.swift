@@ -1,4 +1,4 @@
-// Steps of the optimizers that take whole matrices: their matrices by the rule, the rest by AdamW.
+// Steps of the optimizers that take whole matrices: Muon and M3 leave what is none to AdamW, DGD has nothing else.
 
 extension LevelState {
     mutating func stepMuon(_ optimizer: LevelOptimizer, gradientScale: Double) {
@@ -28,6 +28,17 @@ extension LevelState {
             M3<Float>.step(
                 own, gradient, .init(fast: fast, slow: slow, recent: recent, squares: squares),
                 number: counters.optimizerSteps, settings, learningRate: learningRate, gradientScale: gradientScale)
+        }
+    }
+
+    func stepDGD(_ optimizer: LevelOptimizer, gradientScale: Double) {
+        for tensor in definition.tensors {
+            guard let gradient = gradientSum[tensor.name], let own = delta[tensor.name],
+                let inputs = inputSum[tensor.name]
+            else { continue }
+            DGD.step(
+                own, gradient, inputs: inputs, count: counters.pendingTokens, learningRate: learningRate,
+                gradientScale: gradientScale)
         }
     }
 }

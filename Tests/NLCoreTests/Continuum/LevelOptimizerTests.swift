@@ -97,15 +97,79 @@ import Testing
         }
     }
 
-    @Test(arguments: ["muon", "m3", "m3_exponential"]) func slotsAreRefused(optimizer: String) throws {
+    @Test(arguments: ["muon", "m3", "m3_exponential", "dgd"]) func slotsAreRefused(optimizer: String) throws {
         var configuration = TinyModel.configuration
         configuration.levels[1].slots = .init(halfKeys: 4, active: 2)
         configuration.levels[1].optimizer = optimizer
         let error = #expect(throws: ConfigurationError.self) { try LevelDefinition.levels(of: configuration) }
         #expect(error?.message.contains("slots.values") == true && error?.message.contains("adamw") == true)
+        configuration.levels[1].adapts = ["initial_states"]
+        if optimizer == "dgd" {
+            #expect(throws: ConfigurationError.self) { try LevelDefinition.levels(of: configuration) }
+        }
         // Links beside slots may be moved so.
         configuration.levels[1].adapts = ["cms"]
         #expect(try LevelDefinition.levels(of: configuration)[1].optimizer.rule.rawValue == optimizer)
+    }
+
+    /// Δ (I − η′X̄) − η′G/n, with X̄ from the inputs themselves.
+    @Test func deltaGradientDescentTakesBackWhatItsInputsRecall() {
+        var random = SeededRandom(seed: 4)
+        func numbers(_ shape: Shape) -> Tensor<Double> {
+            Tensor((0..<shape.count).map { _ in random.nextNormal() }, shape: shape)
+        }
+        let (delta, gradient, rows) = (numbers([3, 4]), numbers([3, 4]), numbers([6, 4]))
+        let (eta, before) = (0.25, delta.elements)
+        // The third row is read and not learned from.
+        let weights: [Double] = [1, 1, 0, 1, 1, 1]
+        let sum = Tensor<Double>.zeros([4, 4])
+        DGD.addInputs(rows, weights: weights, to: sum)
+        DGD.step(delta, gradient, inputs: sum, count: 5, learningRate: eta, gradientScale: 0.2)
+        for row in 0..<3 {
+            for column in 0..<4 {
+                var expected = before[row * 4 + column] - 0.2 * 0.2 * gradient.elements[row * 4 + column]
+                for token in [0, 1, 3, 4, 5] {
+                    let x = Array(rows.elements[token * 4..<token * 4 + 4])
+                    let length = x.reduce(0) { $0 + $1 * $1 }
+                    let recalled = zip(before[row * 4..<row * 4 + 4], x).reduce(0) { $0 + $1.0 * $1.1 }
+                    expected -= 0.2 / 5 * recalled * x[column] / length
+                }
+                #expect(abs(delta.elements[row * 4 + column] - expected) < 1e-5, "\(row), \(column)")
+            }
+        }
+    }
+
+    /// The inputs are gathered with the gradient, over all tokens and both matrices of a link, and go with it.
+    @Test func inputsAreGatheredWithTheGradient() throws {
+        var configuration = TinyModel.configuration
+        (configuration.levels[1].optimizer, configuration.levels[1].adapts) = ("dgd", ["cms"])
+        configuration.levels[1].chunkSize = 64
+        let levels = try SpaceLevels(configuration, base: TinyModel.parameters())
+        let text = TinyModel.text(seed: 1, length: 23)
+        let level = try #require(levels["medium"]).definition
+        let reading = try LearningWindow(configuration).read(
+            text.inputs, targets: text.targets, states: nil, parameters: levels.effective,
+            trained: levels.tensors(of: .acquisition), observed: level.observed)
+        #expect(
+            Set(reading.inputs.names)
+                == Set((0..<2).flatMap { ["blocks.\($0).levels.1.up", "blocks.\($0).levels.1.down"] }))
+        for (name, sum) in reading.inputs.entries {
+            // A unit vector's outer product has the trace 1.
+            let width = sum.shape[0]
+            #expect(width == (name.hasSuffix("up") ? 16 : 32))
+            let trace = (0..<width).reduce(0) { $0 + Double(sum.elements[$1 * width + $1]) }
+            #expect(abs(trace - 24) < 0.01, "\(name): \(trace)")
+        }
+        var state = LevelState(level)
+        #expect(try !state.gather(try #require(reading.gradients), inputs: reading.inputs, tokenCount: 24))
+        #expect(state.inputSum.norm > 0)
+        #expect(try state.close())
+        #expect(state.inputSum.names.isEmpty && state.delta.norm > 0)
+        #expect(throws: LevelStateError.self) {
+            _ = try LevelState(
+                level, delta: state.delta, gradientSum: ParameterSet(), firstMoment: ParameterSet(),
+                secondMoment: ParameterSet(), inputSum: state.delta, counters: LevelCounters())
+        }
     }
 
     @Test func anUnknownRuleIsRefusedWithTheKnownOnes() throws {
@@ -114,10 +178,11 @@ import Testing
     }
 
     /// A document is learned with each of them, and twice with the same bits.
-    @Test(arguments: ["muon", "m3", "m3_exponential"]) func aTextIsLearned(optimizer: String) throws {
+    @Test(arguments: ["muon", "m3", "m3_exponential", "dgd"]) func aTextIsLearned(optimizer: String) throws {
         var configuration = TinyModel.configuration
         configuration.levels[1].optimizer = optimizer
-        configuration.levels[1].learningRate = optimizer == "muon" ? nil : 2e-4
+        configuration.levels[1].learningRate = ["m3": 1e-3, "m3_exponential": 2e-4][optimizer]
+        if optimizer == "dgd" { configuration.levels[1].adapts = ["cms"] }
         func learn() throws -> (SpaceLevels, Acquisition.Outcome) {
             var settings = Acquisition.Settings()
             settings.windowSize = 16
@@ -133,6 +198,7 @@ import Testing
         let (one, two) = (try learn(), try learn())
         #expect(one.1 == two.1)
         #expect(one.1.loss < one.1.baseLoss / 2, "\(one.1)")
+        print("\(optimizer): \(one.1)")
         for (name, tensor) in one.0.effective.entries { #expect(tensor.elements == two.0.effective[name]?.elements) }
     }
 }

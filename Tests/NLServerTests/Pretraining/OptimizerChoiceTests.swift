@@ -91,7 +91,8 @@ import Testing
             String(contentsOfFile: first + "/config.json", encoding: .utf8)
                 .replacing("\"conv_window\" : 4", with: "\"conv_window\" : 3"))
         for (arguments, words) in [
-            (from(first, first), "--output directory"), (from(folder.path("none"), "x"), "no such directory"),
+            (from(first, first), "--output directory"),
+            (from(folder.path("none"), folder.path("x")), "no such directory"),
             (from(first, folder.path("x"), ["--hidden-size", "32"]), "--hidden-size is 32, the model has 16"),
             (
                 from(first, folder.path("x"), ["--levels", "a:1:8"]),
