@@ -176,7 +176,9 @@ public struct LevelOptimizer: Sendable, Hashable {
             case .adamw, .sgd: nil
             case .dgd: 0.5
             case .muon: 0.02
-            case .m3, .m3Exponential: 1e-4
+            // The divisor is a root of plain sums, and so larger than that of means.
+            case .m3: 1e-3
+            case .m3Exponential: 2e-4
             }
         }
     }

@@ -131,7 +131,9 @@ struct LevelReporter: Sendable {
 extension NLCore.LevelState {
     /// Bytes of the level's tensors as persisted.
     var byteCount: Int {
-        [delta, gradientSum, firstMoment, secondMoment, slowMoment, recentGradients, inputSum].reduce(0) { $0 + $1.parameterCount }
+        [delta, gradientSum, firstMoment, secondMoment, slowMoment, recentGradients, inputSum].reduce(0) {
+            $0 + $1.parameterCount
+        }
             * MemoryLayout<Float>.size
     }
 }

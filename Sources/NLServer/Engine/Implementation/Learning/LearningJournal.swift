@@ -34,6 +34,10 @@ final class LearningJournal: Sendable {
             (try reader.jobCounts(), try reader.spaces().flatMap { try reader.documentCounts(space: $0.id).values })
         }
         signals.queued(jobs[.queued] ?? 0)
+        if let count = jobs[.queued], count > 0 {
+            let waiting = try store.read { try $0.jobs(status: .queued, .init(limit: count)).items }
+            for job in waiting where job.kind == .consolidate { signals.setQueuedConsolidation(job.id, of: job.space) }
+        }
         documents.withLock { $0 = stored.reduce(0, +) }
     }
 

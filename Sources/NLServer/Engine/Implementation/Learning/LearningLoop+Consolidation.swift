@@ -8,7 +8,7 @@ extension LearningLoop {
     /// A rejected candidate makes a generation too: the same tensors, with smaller steps for the next attempt.
     func consolidate(_ job: Store.JobRecord) throws {
         let space = try memory(of: job.space)
-        let started = Date()
+        let started = job.started ?? Date()
         let detail = (try? job.detail.decoded(as: JobDetail.self)) ?? JobDetail()
         let trigger = detail.trigger.flatMap(ConsolidationRecord.Trigger.init) ?? .manual
         let (event, place) = try nextEvent(of: space)
