@@ -33,7 +33,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.backend)) var backend: String?
     @Option(help: Self.help(.weights)) var weights: String?
     @Option(help: Self.help(.consolidateEvery)) var consolidateEvery: String?
+    @Option(help: Self.help(.consolidateAt)) var consolidateAt: String?
     @Option(help: Self.help(.consolidateIdle)) var consolidateIdle: String?
+    @Option(help: Self.help(.consolidateFill)) var consolidateFill: String?
+    @Option(help: Self.help(.saveProgressEvery)) var saveProgressEvery: String?
     @Option(help: Self.help(.anchorBound)) var anchorBound: String?
     @Option(help: Self.help(.learnTargetLoss)) var learnTargetLoss: String?
     @Option(help: Self.help(.learnTargetRatio)) var learnTargetRatio: String?
@@ -61,7 +64,8 @@ struct ServeCommand: AsyncParsableCommand {
             (.maxSpaces, maxSpaces), (.maxImportBytes, maxImportBytes), (.snapshotEvery, snapshotEvery),
             (.snapshotKeep, snapshotKeep),
             (.backend, backend), (.weights, weights),
-            (.consolidateEvery, consolidateEvery), (.consolidateIdle, consolidateIdle), (.anchorBound, anchorBound),
+            (.consolidateEvery, consolidateEvery), (.consolidateAt, consolidateAt), (.consolidateIdle, consolidateIdle),
+            (.consolidateFill, consolidateFill), (.saveProgressEvery, saveProgressEvery), (.anchorBound, anchorBound),
             (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio),
             (.learnMaxPasses, learnMaxPasses),
             (.rehearsalShare, rehearsalShare), (.remeasureTokens, remeasureTokens), (.settling, settling),

@@ -85,35 +85,35 @@ public struct Acquisition: Sendable {
         public var tokens: Int
     }
 
-    private enum Phase: Sendable { case base, before, learning, after, settling, finished }
+    enum Phase: String, Sendable, Codable { case base, before, learning, after, settling, finished }
 
     /// The levels as learned so far.
-    public private(set) var levels: SpaceLevels
+    public internal(set) var levels: SpaceLevels
     private let settings: Settings
     private let text: LearningText
     private let window: LearningWindow
     private let trained: Set<String>
-    private var rehearsal: Rehearsal
-    private var measurement: TextMeasurement
-    private var phase = Phase.base
-    private var baseLoss = 0.0
-    private var lossBefore = 0.0
-    private var target = 0.0
-    private var pass = 0
-    private var position = 0
-    private var states: [MixerState<Float>]?
-    private var passSum = 0.0
-    private var lastLoss: Double?
-    private var documentTokens = 0
-    private var learnedTokens = 0
-    private var rehearsalDebt = 0.0
+    var rehearsal: Rehearsal
+    var measurement: TextMeasurement
+    var phase = Phase.base
+    var baseLoss = 0.0
+    var lossBefore = 0.0
+    var target = 0.0
+    var pass = 0
+    var position = 0
+    var states: [MixerState<Float>]?
+    var passSum = 0.0
+    var lastLoss: Double?
+    var documentTokens = 0
+    var learnedTokens = 0
+    var rehearsalDebt = 0.0
     /// The levels without the document, and with all that was learned of it.
     private let original: SpaceLevels
-    private var learned: (levels: SpaceLevels, loss: Double)?
+    var learned: (levels: SpaceLevels, loss: Double)?
     /// While settling: the largest share known to be too little, the smallest known to be enough, the one being tried.
-    private var tooLittle: Float = 0
-    private var enough: Float = 1
-    private var settlingStep = 0
+    var tooLittle: Float = 0
+    var enough: Float = 1
+    var settlingStep = 0
 
     /// A document about to be learned.
     public init(_ text: LearningText, into levels: SpaceLevels, rehearsal: Rehearsal, settings: Settings) {

@@ -73,36 +73,36 @@ public struct Consolidation: Sendable {
         public var tokens: Int
     }
 
-    private enum Phase: Sendable { case base, before, learning, after, finished }
+    enum Phase: String, Sendable, Codable { case base, before, learning, after, finished }
 
     /// The candidate, or after a rejection the levels as they were.
-    public private(set) var levels: SpaceLevels
+    public internal(set) var levels: SpaceLevels
     private let original: SpaceLevels
     private let settings: Settings
-    private let new: [LearningText]
+    let new: [LearningText]
     private let gate: [LearningText]
     private let old: [LearningText]
     private let window: LearningWindow
     private let trained: Set<String>
-    private var rehearsal: Rehearsal
-    private var random: SeededRandom
-    private var measurement: TextMeasurement
-    private var phase = Phase.base
-    private var base = Losses()
+    var rehearsal: Rehearsal
+    var random: SeededRandom
+    var measurement: TextMeasurement
+    var phase = Phase.base
+    var base = Losses()
     /// Mean over the new documents of the losses they are to reach.
-    private var target = 0.0
+    var target = 0.0
     /// The last candidate that may be adopted.
-    private var adoptable: (levels: SpaceLevels, after: Losses, documents: [Double], passes: Int)?
-    private var before = Losses()
-    private var beforeDocuments: [Double] = []
-    private var order: [Int]
-    private var position = 0
-    private var windowStart = 0
-    private var states: [MixerState<Float>]?
-    private var passSum = 0.0
-    private var pass = 0
-    private var tokens = 0
-    private var rehearsalDebt = 0.0
+    var adoptable: (levels: SpaceLevels, after: Losses, documents: [Double], passes: Int)?
+    var before = Losses()
+    var beforeDocuments: [Double] = []
+    var order: [Int]
+    var position = 0
+    var windowStart = 0
+    var states: [MixerState<Float>]?
+    var passSum = 0.0
+    var pass = 0
+    var tokens = 0
+    var rehearsalDebt = 0.0
 
     /// A consolidation about to begin.
     ///

@@ -9,6 +9,8 @@ public struct LearningWindow: Sendable {
         public let losses: [Float]
         /// Σ over the weighted losses' gradients; nil when no tensor was trained.
         public let gradients: ParameterSet<Float>?
+        /// Σ x̂x̂ᵀ over the inputs of the matrices asked for, at the weighted tokens; of none where there is no gradient.
+        public var inputs = ParameterSet<Float>()
         /// The closed states after the window.
         public let states: [MixerState<Float>]
     }
@@ -30,17 +32,20 @@ public struct LearningWindow: Sendable {
     ///   - trained: names of the tensors whose gradients are wanted.
     ///   - teacher: parameters whose predictions are to be kept (distillation); the losses are then cross-entropies
     ///     against those, and `targets` only say how many there are. The text begins in this window.
+    ///   - observed: matrices of links whose inputs are wanted (``DGD``).
     ///   - knownBelow: no gradient is taken where the mean loss is at most this, in nats a token: what is known costs
     ///     nothing.
     /// - Throws: ``NumericsError/nonFiniteLoss``.
     public func read(
         _ inputs: [Int32], targets: [Int32], batch: Int = 1, weights: [Float]? = nil,
         states: [MixerState<Float>]?, parameters: ParameterSet<Float>, trained: Set<String>,
-        teacher: ParameterSet<Float>? = nil, knownBelow: Double? = nil
+        teacher: ParameterSet<Float>? = nil, observed: Set<String> = [], knownBelow: Double? = nil
     ) throws(NumericsError) -> Reading {
         precondition(teacher == nil || states == nil, "a teacher reads a text from its beginning")
         let tape = Tape<Float>()
-        let model = HopeModel(configuration, parameters, on: tape) { trained.contains($0) }
+        var model = HopeModel(configuration, parameters, on: tape) { trained.contains($0) }
+        let moments = InputMoments(configuration, of: observed, weights: weights)
+        if !observed.isEmpty { model.observeInput = moments.add }
         let result = model(inputs, batch: batch, states: states)
         let weights = weights ?? [Float](repeating: 1, count: targets.count)
         let (loss, losses) =
@@ -55,7 +60,8 @@ public struct LearningWindow: Sendable {
             return Reading(losses: losses, gradients: nil, states: result.states)
         }
         tape.backward(from: loss)
-        return Reading(losses: losses, gradients: model.gradients(), states: result.states)
+        return Reading(
+            losses: losses, gradients: model.gradients(), inputs: moments.sums, states: result.states)
     }
 
     private func predictions(of teacher: ParameterSet<Float>, _ inputs: [Int32], batch: Int) -> Tensor<Float> {
@@ -75,7 +81,8 @@ extension SpaceLevels {
         targets: [Int32], states: [MixerState<Float>]?
     ) throws(NumericsError) -> LearningWindow.Reading {
         let reading = try window.read(
-            inputs, targets: targets, states: states, parameters: effective, trained: trained)
+            inputs, targets: targets, states: states, parameters: effective, trained: trained,
+            observed: observed(by: role))
         try gather(reading, role, tokenCount: inputs.count, isNew: true)
         return reading
     }
@@ -100,9 +107,14 @@ extension SpaceLevels {
         }
         let reading = try window.read(
             old.inputs, targets: old.targets, states: nil, parameters: effective, trained: trained,
-            teacher: old.isAnchor ? base : nil, knownBelow: goal)
+            teacher: old.isAnchor ? base : nil, observed: observed(by: role), knownBelow: goal)
         try gather(reading, role, tokenCount: old.inputs.count, isNew: false)
         return reading.gradients != nil
+    }
+
+    /// Matrices whose inputs the levels of a role learn from.
+    private func observed(by role: LevelDefinition.Role) -> Set<String> {
+        Set(levels.filter { $0.definition.role == role }.flatMap(\.definition.observed))
     }
 
     private mutating func gather(
@@ -111,7 +123,7 @@ extension SpaceLevels {
         guard let gradients = reading.gradients else { return }
         try update(role) { level throws(NumericsError) in
             if isNew { level.note(losses: reading.losses) }
-            return try level.gather(gradients, tokenCount: tokenCount)
+            return try level.gather(gradients, inputs: reading.inputs, tokenCount: tokenCount)
         }
     }
 }
@@ -144,16 +156,16 @@ public struct LearningText: Sendable, Hashable {
 public struct TextMeasurement: Sendable {
     private let window: LearningWindow
     private let windowSize: Int
-    private let texts: [LearningText]
-    private var index = 0
-    private var position = 0
-    private var states: [MixerState<Float>]?
-    private var sum = 0.0
+    let texts: [LearningText]
+    var index = 0
+    var position = 0
+    var states: [MixerState<Float>]?
+    var sum = 0.0
 
     /// Mean loss of each text measured so far, in nats a token.
-    public private(set) var losses: [Double] = []
+    public internal(set) var losses: [Double] = []
     /// Tokens read so far.
-    public private(set) var tokenCount = 0
+    public internal(set) var tokenCount = 0
 
     /// A measurement of several texts, each read alone.
     public init(_ texts: [LearningText], configuration: HopeConfiguration, windowSize: Int) {

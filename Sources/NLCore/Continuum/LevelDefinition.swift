@@ -70,7 +70,9 @@ public struct LevelDefinition: Sendable, Hashable {
         adapts = level.adapts ?? (hasSlots ? ["slots"] : adaptsOnlyLinks ? ["cms"] : ["cms", "initial_states"])
         optimizer = try LevelOptimizer(
             name: level.optimizer,
-            learningRate: level.learningRate ?? (hasSlots ? 1e-2 : LevelDefinition.defaultLearningRate(role)))
+            learningRate: level.learningRate
+                ?? LevelOptimizer.Rule(rawValue: level.optimizer ?? "")?.matrixLearningRate
+                ?? (hasSlots ? 1e-2 : LevelDefinition.defaultLearningRate(role)))
         var found: [AdaptedTensor] = []
         var unmatched = Set(adapts)
         let patterns = adapts
@@ -97,7 +99,31 @@ public struct LevelDefinition: Sendable, Hashable {
                     "level \"\(level.name)\" is owned by sessions and adapts \"\(foreign.name)\"; only matrices of CMS links (\"cms\") are possible there"
             )
         }
+        let slots = found.first { $0.name.hasSuffix(".slots.values") }
+        if let slots, optimizer.rule.matrixLearningRate != nil {
+            throw ConfigurationError(
+                key: "cms_levels",
+                message:
+                    "level \"\(level.name)\" adapts \"\(slots.name)\", whose rows are written apart from each other; \"\(optimizer.rule.rawValue)\" moves whole matrices: choose \"adamw\" or \"sgd\" there"
+            )
+        }
+        let matrices = configuration.linkMatrices(of: nil)
+        if optimizer.rule == .dgd, let other = found.first(where: { !matrices.contains($0.name) }) {
+            throw ConfigurationError(
+                key: "cms_levels",
+                message:
+                    "level \"\(level.name)\" adapts \"\(other.name)\", which is no matrix of a link; \"dgd\" moves nothing else: let it adapt [\"cms\"], or choose another optimizer"
+            )
+        }
         tensors = found
+    }
+
+    /// Matrices whose inputs the rule wants to see.
+    public var observed: Set<String> { optimizer.rule == .dgd ? Set(tensors.map(\.name)) : [] }
+
+    /// The shape of Σ x̂x̂ᵀ over a matrix's inputs.
+    public func inputShape(of name: String) -> Shape? {
+        tensors.first { $0.name == name }.map { [$0.shape.last, $0.shape.last] }
     }
 
     private static func defaultLearningRate(_ role: Role) -> Double {
@@ -135,6 +161,26 @@ public struct LevelOptimizer: Sendable, Hashable {
         case adamw
         /// Δθ ← Δθ − η G/n.
         case sgd
+        /// ``DGD``; only matrices of links.
+        case dgd
+        /// ``Muon`` on matrices of links, AdamW on what else the level adapts.
+        case muon
+        /// ``M3`` on the same.
+        case m3
+        /// ``M3`` whose momenta forget.
+        case m3Exponential = "m3_exponential"
+
+        /// η of a rule that moves whole matrices, unless the configuration says another; nil for other rules.
+        var matrixLearningRate: Double? {
+            switch self {
+            case .adamw, .sgd: nil
+            case .dgd: 0.5
+            case .muon: 0.02
+            // The divisor is a root of plain sums, and so larger than that of means.
+            case .m3: 1e-3
+            case .m3Exponential: 2e-4
+            }
+        }
     }
 
     /// The rule.

@@ -8,10 +8,16 @@ public struct LevelState: Sendable {
     public private(set) var delta: ParameterSet<Float>
     /// G, Σ of gradients over the open chunk; empty when none is pending.
     public private(set) var gradientSum: ParameterSet<Float>
+    /// Σ x̂x̂ᵀ over the inputs of the open chunk, for each matrix, where the rule is ``DGD``; else empty.
+    public private(set) var inputSum = ParameterSet<Float>()
     /// The optimizer's moments; empty where its rule has none.
     public private(set) var firstMoment: ParameterSet<Float>
     /// See `firstMoment`.
     public private(set) var secondMoment: ParameterSet<Float>
+    /// M² of ``M3``, and the gradients since it moved; empty for other rules.
+    public internal(set) var slowMoment = ParameterSet<Float>()
+    /// See `slowMoment`.
+    public internal(set) var recentGradients = ParameterSet<Float>()
     /// The numbers.
     public private(set) var counters: LevelCounters
 
@@ -32,10 +38,13 @@ public struct LevelState: Sendable {
     /// - Throws: ``LevelStateError`` if the tensors are not those of the definition.
     public init(
         _ definition: LevelDefinition, delta: ParameterSet<Float>, gradientSum: ParameterSet<Float>,
-        firstMoment: ParameterSet<Float>, secondMoment: ParameterSet<Float>, counters: LevelCounters
+        firstMoment: ParameterSet<Float>, secondMoment: ParameterSet<Float>,
+        slowMoment: ParameterSet<Float> = ParameterSet(), recentGradients: ParameterSet<Float> = ParameterSet(),
+        inputSum: ParameterSet<Float> = ParameterSet(), counters: LevelCounters
     ) throws(LevelStateError) {
         for (part, set) in [
             ("delta", delta), ("gradient", gradientSum), ("first", firstMoment), ("second", secondMoment),
+            ("slow", slowMoment), ("recent", recentGradients),
         ] {
             if part != "delta" && set.names.isEmpty { continue }
             let matches =
@@ -43,11 +52,20 @@ public struct LevelState: Sendable {
                 && definition.tensors.allSatisfy { set[$0.name]?.shape == $0.shape }
             guard matches else { throw LevelStateError(level: definition.name, part: part) }
         }
+        let isObserved =
+            Set(inputSum.names) == definition.observed
+            && inputSum.entries.allSatisfy { $0.tensor.shape == definition.inputShape(of: $0.name) }
+        guard inputSum.names.isEmpty || isObserved else {
+            throw LevelStateError(level: definition.name, part: "inputs")
+        }
+        self.inputSum = inputSum
         self.definition = definition
         self.delta = delta
         self.gradientSum = gradientSum
         self.firstMoment = firstMoment
         self.secondMoment = secondMoment
+        self.slowMoment = slowMoment
+        self.recentGradients = recentGradients
         self.counters = counters
     }
 
@@ -58,10 +76,13 @@ public struct LevelState: Sendable {
     ///
     /// - Parameters:
     ///   - gradients: Σ ∇ℒ over those tokens, taken at the level's current θ; holds at least the level's tensors.
+    ///   - inputs: Σ x̂x̂ᵀ over the inputs of the matrices that the level's rule wants to see.
     ///   - tokenCount: tokens in the sum.
     /// - Returns: whether Δθ changed.
     /// - Throws: ``NumericsError/nonFiniteGradient(_:)``, and leaves the level as it was.
-    public mutating func gather(_ gradients: ParameterSet<Float>, tokenCount: Int) throws(NumericsError) -> Bool {
+    public mutating func gather(
+        _ gradients: ParameterSet<Float>, inputs: ParameterSet<Float> = ParameterSet(), tokenCount: Int
+    ) throws(NumericsError) -> Bool {
         guard tokenCount > 0 else { return false }
         var sum = ParameterSet<Float>()
         for tensor in definition.tensors {
@@ -69,6 +90,13 @@ public struct LevelState: Sendable {
             guard gradient.isFinite else { throw .nonFiniteGradient(tensor.name) }
             sum[tensor.name] = gradient
         }
+        var seen = ParameterSet<Float>()
+        for tensor in definition.tensors where definition.optimizer.rule == .dgd {
+            let name = tensor.name
+            guard let input = inputs[name] else { preconditionFailure("no inputs of \(name)") }
+            seen[name] = input
+        }
+        inputSum = inputSum.names.isEmpty ? seen.copy() : inputSum.adding([seen])
         gradientSum = gradientSum.names.isEmpty ? sum.copy() : gradientSum.adding([sum])
         counters.pendingTokens += tokenCount
         counters.tokensRead += tokenCount
@@ -108,12 +136,16 @@ public struct LevelState: Sendable {
         switch optimizer.rule {
         case .sgd: stepSGD(optimizer, gradientScale: clipped)
         case .adamw: stepAdamW(optimizer, gradientScale: clipped)
+        case .dgd: stepDGD(optimizer, gradientScale: clipped)
+        case .muon: stepMuon(optimizer, gradientScale: clipped)
+        case .m3, .m3Exponential: stepM3(optimizer, gradientScale: clipped)
         }
         guard delta.isFinite else {
             self = before
             throw .nonFiniteParameters(definition.name)
         }
         gradientSum = ParameterSet()
+        inputSum = ParameterSet()
         counters.pendingTokens = 0
         counters.updates += 1
         return true
@@ -125,6 +157,7 @@ public struct LevelState: Sendable {
         delta.scale(by: share)
         if share == 0 { forgetMoments() }
         gradientSum = ParameterSet()
+        inputSum = ParameterSet()
         counters.pendingTokens = 0
     }
 
@@ -139,6 +172,8 @@ public struct LevelState: Sendable {
     public mutating func forgetMoments() {
         firstMoment = ParameterSet()
         secondMoment = ParameterSet()
+        slowMoment = ParameterSet()
+        recentGradients = ParameterSet()
         counters.optimizerSteps = 0
     }
 
@@ -174,11 +209,14 @@ public struct LevelState: Sendable {
         }
     }
 
-    private mutating func stepAdamW(_ optimizer: LevelOptimizer, gradientScale: Double) {
+    mutating func stepAdamW(
+        _ optimizer: LevelOptimizer, gradientScale: Double,
+        of takes: (LevelDefinition.AdaptedTensor) -> Bool = { _ in true }
+    ) {
         firstMoment = firstMoment.names.isEmpty ? delta.zeros() : firstMoment.copy()
         secondMoment = secondMoment.names.isEmpty ? delta.zeros() : secondMoment.copy()
         let step = Double(counters.optimizerSteps)
-        for tensor in definition.tensors {
+        for tensor in definition.tensors where takes(tensor) {
             guard let gradient = gradientSum[tensor.name], let own = delta[tensor.name],
                 let first = firstMoment[tensor.name], let second = secondMoment[tensor.name]
             else { continue }
@@ -238,7 +276,7 @@ public struct LevelCounters: Sendable, Hashable, Codable {
 public struct LevelStateError: Error, Sendable, CustomStringConvertible {
     /// The level.
     public let level: String
-    /// `delta`, `gradient`, `first` or `second`.
+    /// `delta`, `gradient`, `first`, `second`, `slow`, `recent` or `inputs`.
     public let part: String
 
     /// What does not fit.

@@ -15,10 +15,10 @@ public struct Rehearsal: Sendable {
         public let textLength: Int
     }
 
-    private let journal: [LearningText]
-    private let anchors: [LearningText]
-    private var random: SeededRandom
-    private var drawsAnchor = false
+    let journal: [LearningText]
+    let anchors: [LearningText]
+    var random: SeededRandom
+    var drawsAnchor = false
 
     /// A source of texts to rehearse.
     ///

@@ -14,6 +14,8 @@ public struct HopeModel<S: TensorScalar> {
     var attentionForm = SoftmaxAttention<S>.Form.fused
     /// Sees what each link reads, u `[B, T, D]` by block and link: slots are laid out over its statistics.
     public var observe: ((_ block: Int, _ link: Int, _ input: Tensor<S>) -> Void)?
+    /// Told what each matrix of a link is applied to, by its name within the link.
+    public var observeInput: ((_ block: Int, _ link: Int, _ matrix: String, _ input: Tensor<S>) -> Void)?
 
     /// Puts a model on a tape.
     ///
@@ -61,8 +63,11 @@ public struct HopeModel<S: TensorScalar> {
                 // One link of the CMS chain (NL Eq. 70), with its residual and norm.
                 let u = x.rms(gain: link.gain, epsilon: epsilon)
                 observe?(after.count - 1, index, u.value)
+                observeInput?(after.count - 1, index, "up", u.value)
+                if link.gate != nil { observeInput?(after.count - 1, index, "gate", u.value) }
                 let up = u.linear(link.up)
                 let active = link.gate.map { u.linear($0).silu() * up } ?? up.silu()
+                observeInput?(after.count - 1, index, "down", active.value)
                 x = x + active.linear(link.down)
                 guard let slots = link.slots else { continue }
                 let scores = u.detached.linear(slots.keys.detached).value

@@ -51,7 +51,10 @@ struct ServerConfiguration: Sendable, Equatable {
         engine.backend = try reader.word(.backend)
         engine.weights = try reader.word(.weights)
         engine.consolidateEvery = try reader.duration(.consolidateEvery)
+        engine.consolidateAt = try reader.cron(.consolidateAt)
         engine.consolidateIdle = try reader.duration(.consolidateIdle)
+        engine.consolidateFill = try reader.integer(.consolidateFill, 0...1_000_000_000)
+        engine.saveProgressEvery = try reader.duration(.saveProgressEvery)
         engine.anchorBound = try reader.number(.anchorBound, 0...10)
         engine.learnTargetLoss = try reader.number(.learnTargetLoss, 0...100)
         engine.learnTargetRatio = try reader.number(.learnTargetRatio, 0...1)
@@ -94,7 +97,10 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .backend: e.backend.rawValue
                 case .weights: e.weights.rawValue
                 case .consolidateEvery: "\(e.consolidateEvery.seconds)s"
+                case .consolidateAt: e.consolidateAt?.description ?? "none"
                 case .consolidateIdle: "\(e.consolidateIdle.seconds)s"
+                case .consolidateFill: "\(e.consolidateFill)"
+                case .saveProgressEvery: "\(e.saveProgressEvery.seconds)s"
                 case .anchorBound: "\(e.anchorBound)"
                 case .learnTargetLoss: "\(e.learnTargetLoss)"
                 case .learnTargetRatio: "\(e.learnTargetRatio)"
@@ -152,6 +158,15 @@ private struct OptionReader {
 
     func duration(_ option: ServerOption) throws -> Duration {
         try value(option, "a duration such as 500ms, 30s, 5m, 1h", OptionValue.duration)
+    }
+
+    func cron(_ option: ServerOption) throws -> CronExpression? {
+        guard let text = try text(option), text != option.defaultText else { return nil }
+        do {
+            return try CronExpression(text)
+        } catch {
+            throw refuse(option, "none or five fields of cron such as \"30 3 * * *\" (\(error))")
+        }
     }
 
     func word<T: RawRepresentable & CaseIterable>(_ option: ServerOption) throws -> T where T.RawValue == String {

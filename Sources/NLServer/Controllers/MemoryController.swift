@@ -46,7 +46,8 @@ struct MemoryController: Sendable {
     @Sendable func consolidations(_ request: Request, context: ServerContext) async throws -> Response {
         let query = try QueryParameters(request, accepted: ["space", "limit", "after"])
         let page = try await services.engine.consolidations(space: query.space(), page: query.page())
-        return try WireJSON.response(WireList(page, cursor: \.id, WireConsolidation.init))
+        let forecast = try await services.engine.consolidationForecast(space: query.space())
+        return try WireJSON.response(WireConsolidations(page, forecast))
     }
 
     @Sendable func consolidation(_ request: Request, context: ServerContext) async throws -> Response {

@@ -31,6 +31,12 @@ struct EngineConfiguration: Sendable, Equatable {
     var consolidateEvery: Duration = .zero
     /// Consolidate after this long without a request if something was learned; zero: never when idle.
     var consolidateIdle: Duration = .zero
+    /// Consolidate at these times if something was learned; nil: never by the clock.
+    var consolidateAt: CronExpression?
+    /// Consolidate when this many documents were learned since the last try; 0: never by number.
+    var consolidateFill = 0
+    /// Save how far a running job is this often; zero: never, and a job that is cut begins again.
+    var saveProgressEvery: Duration = .seconds(60)
     /// Highest relative rise of the anchors' loss that a consolidation may cost.
     var anchorBound = 0.02
     /// A document of up to 128 tokens is learned at this mean loss in nats per token (design §3)…

@@ -207,7 +207,7 @@ struct LevelHistoryEntry: Sendable {
 // MARK: - Consolidation
 
 struct ConsolidationRecord: Sendable {
-    enum Trigger: String, Sendable, CaseIterable { case manual, schedule, idle, mediumFull = "medium_full" }
+    enum Trigger: String, Sendable, CaseIterable { case manual, schedule, cron, idle, mediumFull = "medium_full" }
     enum Verdict: String, Sendable, CaseIterable { case adopted, rejected }
 
     var id: String
@@ -232,6 +232,29 @@ struct ConsolidationRecord: Sendable {
     var generationBefore: Int
     /// Only if adopted.
     var generationAfter: Int?
+}
+
+/// When a space consolidates next without being asked, and why.
+struct ConsolidationForecast: Sendable {
+    struct Schedule: Sendable {
+        var trigger: ConsolidationRecord.Trigger
+        /// As a user would write it: `3600s`, `30 3 * * *`, `64 documents`.
+        var setting: String
+        /// As things stand; nil if it will not be.
+        var due: Date?
+    }
+
+    /// Whether one waits or runs already.
+    var isQueued = false
+    /// Documents learned since the last one that was adopted.
+    var documentsWaiting = 0
+    /// Of those, documents learned since the last one that was tried: what fills the medium level.
+    var documentsUntried = 0
+    /// The schedules in force.
+    var schedules: [Schedule] = []
+
+    /// The schedule that comes first.
+    var next: Schedule? { schedules.filter { $0.due != nil }.min { $0.due ?? .now < $1.due ?? .now } }
 }
 
 // MARK: - Sessions

@@ -149,6 +149,9 @@ protocol ModelEngine: Sendable {
     /// The log of consolidations with the gate's verdicts, newest first.
     func consolidations(space: String, page: PageRequest) async throws -> Page<ConsolidationRecord>
 
+    /// When a space consolidates next without being asked. - Throws: `.notFound(.space, …)`.
+    func consolidationForecast(space: String) async throws -> ConsolidationForecast
+
     /// One consolidation. - Throws: `.notFound(.consolidation, …)`.
     func consolidation(_ id: String) async throws -> ConsolidationRecord
 

@@ -4,11 +4,11 @@ import Store
 
 /// Levels as the store keeps them: named little-endian Float32 blobs, bit for bit, and counters as JSON.
 ///
-/// A level's blobs are named `<part>/<tensor>`: `delta` is always there, `gradient` while a chunk is open, `first` and
-/// `second` while the optimizer has moments. What is not there is empty.
+/// A level's blobs are named `<part>/<tensor>`: `delta` is always there, `gradient` while a chunk is open, `first`,
+/// `second`, `slow` and `recent` while the optimizer has such moments, `inputs` beside a gradient that needs them. What is not there is empty.
 enum LevelCodec {
     private enum Part: String, CaseIterable {
-        case delta, gradient, first, second
+        case delta, gradient, first, second, slow, recent, inputs
 
         func set(of state: NLCore.LevelState) -> ParameterSet<Float> {
             switch self {
@@ -16,6 +16,9 @@ enum LevelCodec {
             case .gradient: state.gradientSum
             case .first: state.firstMoment
             case .second: state.secondMoment
+            case .slow: state.slowMoment
+            case .recent: state.recentGradients
+            case .inputs: state.inputSum
             }
         }
     }
@@ -46,7 +49,8 @@ enum LevelCodec {
             guard let part = Part(rawValue: String(head)), let shape = shapes[tensor] else {
                 throw LevelCodecError(level: definition.name, blob: blob.name, reason: "it is no tensor of the level")
             }
-            sets[part, default: ParameterSet()][tensor] = try Tensor(blob, shape: shape, level: definition.name)
+            let own = part == .inputs ? definition.inputShape(of: tensor) ?? shape : shape
+            sets[part, default: ParameterSet()][tensor] = try Tensor(blob, shape: own, level: definition.name)
         }
         // In the definition's order: sums over a level's tensors depend on it.
         func set(_ part: Part) -> ParameterSet<Float> {
@@ -58,7 +62,8 @@ enum LevelCodec {
         }
         return try NLCore.LevelState(
             definition, delta: set(.delta), gradientSum: set(.gradient), firstMoment: set(.first),
-            secondMoment: set(.second), counters: counters)
+            secondMoment: set(.second), slowMoment: set(.slow), recentGradients: set(.recent), inputSum: set(.inputs),
+            counters: counters)
     }
 }
 

@@ -20,6 +20,12 @@ struct PretrainCommand: ParsableCommand {
     var data: [String]
     @Option(help: "The model directory to write.")
     var output: String
+    @Option(
+        help: """
+            Begin with the weights of this model directory, with its tokenizer and its geometry; optimizer and schedule \
+            are new.
+            """)
+    var from: String?
     @Option(help: "A tokenizer.json to use.")
     var tokenizer: String?
     @Option(help: "Train a tokenizer of so many tokens on the data.")
@@ -52,8 +58,8 @@ struct PretrainCommand: ParsableCommand {
     var reportEvery = 10
 
     func validate() throws {
-        guard (tokenizer == nil) != (trainTokenizer == nil) else {
-            throw ValidationError("give either --tokenizer FILE or --train-tokenizer N")
+        guard [from, tokenizer].compactMap(\.self).count + (trainTokenizer == nil ? 0 : 1) == 1 else {
+            throw ValidationError("give one of --tokenizer FILE, --train-tokenizer N and --from MODEL_DIR")
         }
         guard keep >= 1 else { throw ValidationError("--keep must be at least 1") }
         guard heldOutEvery >= 1 && heldOutTokens >= 1 && reportEvery >= 1 else {
@@ -78,16 +84,19 @@ struct PretrainCommand: ParsableCommand {
             }
         }
 
-        let prepared = try prepareTokenizer(in: directory, note: note)
-        var configuration = try model.configuration(tokenizer: prepared)
+        let origin = try from.map { try OriginModel(directory: $0, output: directory) }
+        let prepared = try origin?.tokenizer() ?? prepareTokenizer(in: directory, note: note)
+        var configuration = try origin?.configuration ?? model.configuration(tokenizer: prepared)
         configuration.bosTokenID = prepared.bos
         configuration.eosTokenID = prepared.eos
         try configuration.validate()
+        try origin?.require(model)
         let corpus = try TokenCorpus.prepared(
             in: directory.appending(path: "corpus"), sources: data, tokenizer: prepared.tokenizer,
             tokenizerDigest: prepared.digest, bos: prepared.bos, eos: prepared.eos, note: note)
-        let settings = training.settings(
+        var settings = training.settings(
             model: configuration, tokenizer: prepared.digest, data: corpus.manifest.sha256)
+        settings.origin = origin?.digest
         let reporter = try ProgressReporter(
             totalSteps: settings.schedule.totalSteps, tokensPerStep: settings.tokensPerStep, interval: reportEvery,
             log: log)
@@ -101,7 +110,7 @@ struct PretrainCommand: ParsableCommand {
                 output: directory, checkpointEvery: checkpointEvery, keep: keep, heldOut: text,
                 heldOutEvery: heldOutEvery, command: Self.commandLine(CommandLine.arguments),
                 tokenizerJSON: prepared.json),
-            reporter: reporter, mustResume: resume)
+            reporter: reporter, mustResume: resume, origin: origin?.parameters)
         let isDone = try run.train(until: isStopped)
         reporter.finish()
         reporter.note(

@@ -6,35 +6,33 @@ import NLCore
 struct ModelOptions: ParsableArguments {
     @Option(help: "Take the geometry from this config.json; the options below then don't count.")
     var config: String?
-    @Option(help: "D, the width.")
-    var hiddenSize = 256
-    @Option(help: "L, the number of blocks.")
-    var layers = 6
-    @Option(help: "H, the number of heads.")
-    var heads = 4
-    @Option(help: "CMS levels, fastest first: name:hidden_multiple:chunk_size, separated by commas.")
-    var levels = "fast:2:64,medium:2:512,slow:4:8192"
-    @Option(help: "C, tokens between two writes of the main memory.")
-    var chunkSize = 16
-    @Option(help: "C_p, tokens between two writes of the other memories.")
-    var projectionChunkSize = 64
-    @Option(help: "Hidden width of a memory, in units of a head's width.")
-    var memoryHiddenMultiple = 1
-    @Option(help: "Taps of the causal convolution.")
-    var convWindow = 4
+    @Option(help: "D, the width. (default: 256)")
+    var hiddenSize: Int?
+    @Option(help: "L, the number of blocks. (default: 6)")
+    var layers: Int?
+    @Option(help: "H, the number of heads. (default: 4)")
+    var heads: Int?
+    @Option(
+        help: """
+            CMS levels, fastest first: name:hidden_multiple:chunk_size, separated by commas. \
+            (default: \(ModelOptions.defaultLevels))
+            """)
+    var levels: String?
+
+    static let defaultLevels = "fast:2:64,medium:2:512,slow:4:8192"
+    @Option(help: "C, tokens between two writes of the main memory. (default: 16)")
+    var chunkSize: Int?
+    @Option(help: "C_p, tokens between two writes of the other memories. (default: 64)")
+    var projectionChunkSize: Int?
+    @Option(help: "Hidden width of a memory, in units of a head's width. (default: 1)")
+    var memoryHiddenMultiple: Int?
+    @Option(help: "Taps of the causal convolution. (default: 4)")
+    var convWindow: Int?
 
     func configuration(tokenizer: PreparedTokenizer) throws -> HopeConfiguration {
         let vocabulary = tokenizer.tokenizer.vocabularySize
         if let config {
-            guard let data = FileManager.default.contents(atPath: config) else {
-                throw PretrainingError("\(config): no such file, or it may not be read")
-            }
-            let read: HopeConfiguration
-            do {
-                read = try JSONDecoder().decode(HopeConfiguration.self, from: data)
-            } catch {
-                throw PretrainingError("\(config): \(error)")
-            }
+            let read = try Self.configuration(of: config)
             guard read.vocabularySize >= vocabulary else {
                 throw PretrainingError(
                     "\(config): \"vocab_size\" is \(read.vocabularySize), the tokenizer has \(vocabulary) tokens")
@@ -42,16 +40,29 @@ struct ModelOptions: ParsableArguments {
             return read
         }
         var result = HopeConfiguration(
-            vocabularySize: vocabulary, width: hiddenSize, layers: layers, heads: heads, levels: try parsedLevels())
-        result.chunkSize = chunkSize
-        result.projectionChunkSize = projectionChunkSize
-        result.memoryHiddenMultiple = memoryHiddenMultiple
-        result.convolutionWindow = convWindow
+            vocabularySize: vocabulary, width: hiddenSize ?? 256, layers: layers ?? 6, heads: heads ?? 4,
+            levels: try parsedLevels())
+        result.chunkSize = chunkSize ?? 16
+        result.projectionChunkSize = projectionChunkSize ?? 64
+        result.memoryHiddenMultiple = memoryHiddenMultiple ?? 1
+        result.convolutionWindow = convWindow ?? 4
         return result
     }
 
+    /// Reads a `config.json`.
+    static func configuration(of path: String) throws -> HopeConfiguration {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw PretrainingError("\(path): no such file, or it may not be read")
+        }
+        do {
+            return try JSONDecoder().decode(HopeConfiguration.self, from: data)
+        } catch {
+            throw PretrainingError("\(path): \(error)")
+        }
+    }
+
     func parsedLevels() throws -> [HopeConfiguration.Level] {
-        try levels.split(separator: ",").map { level in
+        try (levels ?? Self.defaultLevels).split(separator: ",").map { level in
             let parts = level.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count == 3, !parts[0].isEmpty, let multiple = Int(parts[1]), let chunk = Int(parts[2]) else {
                 throw PretrainingError(
@@ -61,6 +72,9 @@ struct ModelOptions: ParsableArguments {
         }
     }
 }
+
+/// What moves the matrices.
+enum PretrainingRule: String, CaseIterable, ExpressibleByArgument { case adamw, muon }
 
 /// How it is trained.
 struct TrainingOptions: ParsableArguments {
@@ -74,8 +88,12 @@ struct TrainingOptions: ParsableArguments {
     var steps: Int?
     @Option(help: "Tokens to train on, instead of --steps.")
     var tokens: Int?
-    @Option(help: "Learning rate after the warm-up.")
+    @Option(help: "adamw, or muon: Muon for the matrices from features to features, AdamW for the rest.")
+    var optimizer = PretrainingRule.adamw
+    @Option(help: "Learning rate after the warm-up, of what AdamW takes.")
     var learningRate = 2e-3
+    @Option(help: "The same of what Muon takes; it follows the same schedule.")
+    var muonLearningRate = 0.02
     @Option(help: "Learning rate of the last step; a tenth of the highest unless said.")
     var minLearningRate: Double?
     @Option(help: "Steps until the learning rate is at its highest.")
@@ -99,6 +117,9 @@ struct TrainingOptions: ParsableArguments {
         guard learningRate > 0 && learningRate.isFinite && clip > 0 && weightDecay >= 0 && weightDecay.isFinite else {
             throw ValidationError("--learning-rate and --clip must be positive, --weight-decay not negative")
         }
+        guard muonLearningRate > 0 && muonLearningRate.isFinite else {
+            throw ValidationError("--muon-learning-rate must be positive")
+        }
         guard (0...learningRate).contains(minLearningRate ?? 0) else {
             throw ValidationError("--min-learning-rate must lie between 0 and --learning-rate")
         }
@@ -113,6 +134,11 @@ struct TrainingOptions: ParsableArguments {
             model: model, schedule: schedule, batchSize: batchSize, sequenceLength: sequenceLength,
             microBatch: microBatch ?? max(1, batchSize / 4), clip: clip, seed: seed, tokenizer: tokenizer, data: data)
         settings.optimizer.weightDecay = weightDecay
+        if optimizer == .muon {
+            var muon = Muon<Float>.Settings()
+            (muon.learningRate, muon.weightDecay) = (muonLearningRate, weightDecay)
+            settings.muon = muon
+        }
         return settings
     }
 }

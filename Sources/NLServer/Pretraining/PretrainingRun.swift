@@ -24,16 +24,17 @@ final class PretrainingRun {
     private let reporter: ProgressReporter
     private let checkpoints: CheckpointDirectory
     private var parameters: ParameterSet<Float>
-    private var optimizer: AdamW<Float>
+    private var optimizer: PretrainingOptimizer
     private(set) var progress: TrainingProgress
     private var savedStep: Int?
 
     /// A run that begins, or goes on where the newest whole checkpoint in the output directory ended.
     ///
+    /// - Parameter origin: the parameters of a run that begins; nil: random ones.
     /// - Throws: ``PretrainingError`` if the checkpoint is of a run with other settings, naming the first that differs.
     init(
         _ settings: PretrainingSettings, corpus: TokenCorpus, options: Options, reporter: ProgressReporter,
-        mustResume: Bool
+        mustResume: Bool, origin: ParameterSet<Float>? = nil
     ) throws {
         self.settings = settings
         self.options = options
@@ -55,8 +56,9 @@ final class PretrainingRun {
             reporter.note("resuming after step \(progress.step)")
         } else {
             guard !mustResume else { throw PretrainingError("--resume: no checkpoint in \(checkpoints.url.path)") }
-            parameters = .initial(settings.model, seed: settings.seed)
-            optimizer = AdamW(settings.optimizer, for: parameters)
+            // Steps are taken in place, and the caller's tensors are the caller's.
+            parameters = origin?.copy() ?? .initial(settings.model, seed: settings.seed)
+            optimizer = PretrainingOptimizer(settings, for: parameters)
             progress = TrainingProgress()
         }
         reporter.note(
@@ -98,8 +100,8 @@ final class PretrainingRun {
             let clipping = try GradientClipping.factor(for: outcome.gradients, maximumNorm: settings.clip)
             norm = clipping.norm
             optimizer.step(
-                parameters: parameters, gradients: outcome.gradients, learningRate: rate, gradientScale: clipping.factor
-            )
+                progress.step - 1, parameters: parameters, gradients: outcome.gradients, schedule: settings.schedule,
+                gradientScale: clipping.factor)
             progress.note(loss: outcome.loss)
             progress.skippedInARow = 0
         } catch {
@@ -139,6 +141,8 @@ final class PretrainingRun {
             "skipped_steps": String(progress.skipped), "seed": String(settings.seed), "command": options.command,
             "data_sha256": settings.data, "tokenizer_sha256": settings.tokenizer,
         ]
+        facts["optimizer"] = settings.muon == nil ? "adamw" : "muon"
+        facts["from_weights_sha256"] = settings.origin
         if let loss = progress.loss { facts["training_loss"] = String(loss) }
         if let heldOut = progress.heldOut, let step = progress.heldOutStep {
             facts["held_out_bits_per_byte"] = String(heldOut)

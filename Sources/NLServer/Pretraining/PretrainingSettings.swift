@@ -5,6 +5,10 @@ import NLCore
 struct PretrainingSettings: Codable, Equatable {
     var model: HopeConfiguration
     var optimizer = AdamW<Float>.Settings()
+    /// Of the matrices from features to features; nil: AdamW takes them too.
+    var muon: Muon<Float>.Settings?
+    /// SHA-256 of the weights it began with; nil: random ones.
+    var origin: String?
     var schedule: LearningRateSchedule
     var batchSize: Int
     var sequenceLength: Int
@@ -21,7 +25,7 @@ struct PretrainingSettings: Codable, Equatable {
     var tokensPerStep: Int { batchSize * sequenceLength }
 
     enum CodingKeys: String, CodingKey {
-        case model, optimizer, schedule, clip, seed, tokenizer, data
+        case model, optimizer, muon, origin, schedule, clip, seed, tokenizer, data
         case batchSize = "batch_size"
         case sequenceLength = "sequence_length"
         case microBatch = "micro_batch"
@@ -56,24 +60,7 @@ struct PretrainingSettings: Codable, Equatable {
     /// has 256`; nil if they are equal.
     func difference(from checkpoint: PretrainingSettings) throws -> String? {
         guard self != checkpoint else { return nil }
-        let (own, other) = (try flattened(), try checkpoint.flattened())
-        let keys = Set(own.keys).union(other.keys).sorted().filter { own[$0] != other[$0] }
-        return keys.map { "\($0) is \(own[$0] ?? "not set"), the checkpoint has \(other[$0] ?? "none")" }
-            .joined(separator: "; ")
-    }
-
-    private func flattened() throws -> [String: String] {
-        var result: [String: String] = [:]
-        func visit(_ value: Any, _ path: String) {
-            switch value {
-            case let object as [String: Any]:
-                for (key, value) in object { visit(value, path.isEmpty ? key : "\(path).\(key)") }
-            case let array as [Any]:
-                for (index, value) in array.enumerated() { visit(value, "\(path)[\(index)]") }
-            default: result[path] = "\(value)"
-            }
-        }
-        visit(try JSONSerialization.jsonObject(with: Data(json().utf8)), "")
-        return result
+        return try JSONDifference.lines(self, checkpoint)
+            .map { "\($0.key) is \($0.first), the checkpoint has \($0.second)" }.joined(separator: "; ")
     }
 }

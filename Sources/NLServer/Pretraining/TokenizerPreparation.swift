@@ -39,6 +39,19 @@ struct PreparedTokenizer {
         (self.bos, self.eos) = (bosID, eosID)
     }
 
+    /// Reads the tokenizer of a model.
+    ///
+    /// - Throws: ``PretrainingError`` if it can't be read.
+    init(contentsOf url: URL, bos: Int, eos: Int) throws {
+        guard let json = FileManager.default.contents(atPath: url.path) else {
+            throw PretrainingError("\(url.path): no such file, or it may not be read")
+        }
+        tokenizer = try Tokenizer(json: json)
+        self.json = json
+        digest = SHA256Digest(of: json).hex
+        (self.bos, self.eos) = (bos, eos)
+    }
+
     /// Trains a tokenizer on a sample of the sources and writes it.
     static func train(vocabularySize: Int, sources: [String], to url: URL, note: (String) -> Void) throws {
         var trainer = try BPETrainer(vocabularySize: vocabularySize, specialTokens: [bosToken, eosToken])

@@ -6,20 +6,22 @@ import Store
 struct TrainingCheckpoint {
     var settings: PretrainingSettings
     var parameters: ParameterSet<Float>
-    var optimizer: AdamW<Float>
+    var optimizer: PretrainingOptimizer
     var progress: TrainingProgress
 
     /// Names of the moments in the file; the parameters carry the names of a model file.
     private static let (first, second) = ("adamw.first.", "adamw.second.")
+    private static let momentum = "muon.momentum."
 
     /// Writes the checkpoint in one step; a crash leaves no half of it.
     func write(to url: URL) throws {
         var tensors: [(name: String, tensor: Tensor<Float>)] = parameters.entries
-        tensors += optimizer.firstMoments.entries.map { (Self.first + $0.name, $0.tensor) }
-        tensors += optimizer.secondMoments.entries.map { (Self.second + $0.name, $0.tensor) }
+        tensors += optimizer.adamW.firstMoments.entries.map { (Self.first + $0.name, $0.tensor) }
+        tensors += optimizer.adamW.secondMoments.entries.map { (Self.second + $0.name, $0.tensor) }
+        tensors += (optimizer.muon?.momenta.entries ?? []).map { (Self.momentum + $0.name, $0.tensor) }
         var writer = SafetensorsWriter(metadata: [
             "format": "nlserver-training", "settings": try settings.json(),
-            "optimizer_steps": String(optimizer.stepCount),
+            "optimizer_steps": String(optimizer.adamW.stepCount),
             "progress": String(decoding: try JSONEncoder().encode(progress), as: UTF8.self),
             "content_sha256": digest(of: tensors.map(\.tensor.elements)).hex,
         ])
@@ -44,6 +46,7 @@ struct TrainingCheckpoint {
             throw PretrainingError("\(url.path): \"optimizer_steps\" is not a number")
         }
         var sets = (ParameterSet<Float>(), ParameterSet<Float>(), ParameterSet<Float>())
+        var momenta = ParameterSet<Float>()
         var contents: [[Float]] = []
         for description in file.tensors {
             let values = try file.floats(named: description.name)
@@ -53,6 +56,8 @@ struct TrainingCheckpoint {
                 sets.1[String(description.name.dropFirst(Self.first.count))] = tensor
             } else if description.name.hasPrefix(Self.second) {
                 sets.2[String(description.name.dropFirst(Self.second.count))] = tensor
+            } else if description.name.hasPrefix(Self.momentum) {
+                momenta[String(description.name.dropFirst(Self.momentum.count))] = tensor
             } else {
                 sets.0[description.name] = tensor
             }
@@ -61,11 +66,13 @@ struct TrainingCheckpoint {
             throw PretrainingError("\(url.path): its content does not match its checksum")
         }
         parameters = sets.0
-        optimizer = AdamW(settings.optimizer, firstMoments: sets.1, secondMoments: sets.2, stepCount: steps)
+        optimizer = PretrainingOptimizer(
+            adamW: AdamW(settings.optimizer, firstMoments: sets.1, secondMoments: sets.2, stepCount: steps),
+            muon: settings.muon.map { Muon($0, momenta: momenta) })
     }
 
     init(
-        settings: PretrainingSettings, parameters: ParameterSet<Float>, optimizer: AdamW<Float>,
+        settings: PretrainingSettings, parameters: ParameterSet<Float>, optimizer: PretrainingOptimizer,
         progress: TrainingProgress
     ) {
         self.settings = settings

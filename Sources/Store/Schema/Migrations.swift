@@ -4,7 +4,7 @@ import GRDB
 /// at; a released function is never edited.
 enum Migrations {
     /// In order; the n-th makes version n.
-    static let all: [@Sendable (Database) throws -> Void] = [version1, version2, version3, version4, version6]
+    static let all: [@Sendable (Database) throws -> Void] = [version1, version2, version3, version4, version5]
 
     static var latestVersion: Int { all.count }
 
@@ -68,7 +68,7 @@ enum Migrations {
     }
 
     /// Jobs by the space they wait in, so that finding whose turn it is does not walk over the queue.
-    @Sendable private static func version6(_ db: Database) throws {
+    @Sendable private static func version5(_ db: Database) throws {
         try db.execute(
             sql: """
                 DROP INDEX job_by_status;

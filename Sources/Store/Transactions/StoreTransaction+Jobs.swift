@@ -181,6 +181,16 @@ extension StoreTransaction {
         return running.map(\.id)
     }
 
+    /// Lets a job begin at its beginning, if the process ends.
+    ///
+    /// - Throws: ``StoreError/notFound(_:)``.
+    public func discardJobState(_ id: String) throws {
+        let row = StoreRow("job", id)
+        let record = try requireJob(id)
+        try on(row) { _ in try run("UPDATE job SET state_id = NULL WHERE id = ?", [id]) }
+        try releaseStates([record.stateID].compactMap(\.self), owner: row)
+    }
+
     /// Sends every job that has not ended back to its beginning: its state is another model's.
     func discardJobStates() throws {
         try on(StoreRow("job")) { db in

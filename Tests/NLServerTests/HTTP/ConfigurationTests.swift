@@ -55,6 +55,14 @@ import Testing
         #expect(flags.subtracting(["--help", "--version"]) == Set(ServerOption.allCases.map(\.flag)))
     }
 
+    @Test func timesOfConsolidationsAreSetAndUnset() throws {
+        let result = try configuration([.consolidateAt: "30 3 * * SUN"])
+        #expect(result.engine.consolidateAt == (try CronExpression("30 3 * * sun")))
+        let none = try configuration(
+            [.consolidateAt: "none"], environment: ["NLSERVER_CONSOLIDATE_AT": "30 3 * * *"])
+        #expect(none.engine.consolidateAt == nil)
+    }
+
     @Test func theTableOfDefaultsIsWhatRuns() throws {
         let defaults = try configuration(environment: ["HOME": "/home/u"])
         var expected = ServerConfiguration(
@@ -62,6 +70,7 @@ import Testing
                 modelPath: defaults.engine.modelPath, databasePath: "/home/u/.local/state/nlserver/nlserver.sqlite"))
         expected.engine.consolidateEvery = .seconds(3600)
         expected.engine.consolidateIdle = .seconds(300)
+        expected.engine.consolidateFill = 64
         expected.engine.remeasureTokens = 4096
         #expect(defaults == expected)
         #expect(defaults.description.map(\.option) == ServerOption.allCases.filter { $0 != .config })
@@ -74,6 +83,8 @@ import Testing
         (.weights, "fp4", "auto, f32, bf16, int8"),
         (.anchorBound, "nan", "a number"), (.shutdownGrace, "-1s", "a duration"), (.idleTimeout, "0", "above 0"),
         (.logLevel, "loud", "trace, debug"), (.host, "", "not empty"), (.maxConcurrent, "0", "from 1"),
+        (.consolidateFill, "-1", "from 0"), (.consolidateAt, "0 25 * * *", "hour: '25' is not from 0 to 23"),
+        (.consolidateAt, "0 0 31 2 *", "comes in no month"), (.consolidateAt, "0 0 * *", "4 fields; five are"),
     ])
     func aBadValueIsToldWithItsSourceAndWhatIsAccepted(option: ServerOption, value: String, accepted: String) throws {
         for (place, commandLine, environment) in [

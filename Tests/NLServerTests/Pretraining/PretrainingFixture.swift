@@ -63,10 +63,12 @@ func expectSameBits(
 ) {
     #expect(a.progress == b.progress, sourceLocation: sourceLocation)
     #expect(a.settings == b.settings, sourceLocation: sourceLocation)
-    #expect(a.optimizer.stepCount == b.optimizer.stepCount, sourceLocation: sourceLocation)
+    #expect(a.optimizer.adamW.stepCount == b.optimizer.adamW.stepCount, sourceLocation: sourceLocation)
+    #expect((a.optimizer.muon == nil) == (b.optimizer.muon == nil), sourceLocation: sourceLocation)
     let sets = [
-        (a.parameters, b.parameters), (a.optimizer.firstMoments, b.optimizer.firstMoments),
-        (a.optimizer.secondMoments, b.optimizer.secondMoments),
+        (a.parameters, b.parameters), (a.optimizer.adamW.firstMoments, b.optimizer.adamW.firstMoments),
+        (a.optimizer.adamW.secondMoments, b.optimizer.adamW.secondMoments),
+        (a.optimizer.muon?.momenta ?? .init(), b.optimizer.muon?.momenta ?? .init()),
     ]
     for (one, other) in sets {
         #expect(one.names == other.names, sourceLocation: sourceLocation)

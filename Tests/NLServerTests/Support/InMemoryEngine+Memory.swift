@@ -98,6 +98,19 @@ extension InMemoryEngine {
         return try page(consolidationRecords.filter { $0.space == space }, request, id: \.id)
     }
 
+    /// Knows two schedules, an hour and three documents.
+    func consolidationForecast(space: String) async throws -> ConsolidationForecast {
+        try requireSpace(space)
+        let last = consolidationRecords.first { $0.space == space }?.finished ?? .distantPast
+        let waiting = documentsByID.values.count { $0.space == space && $0.learned ?? .distantPast > last }
+        return ConsolidationForecast(
+            documentsWaiting: waiting, documentsUntried: waiting,
+            schedules: [
+                .init(trigger: .schedule, setting: "3600s", due: waiting > 0 ? Date() + 3600 : nil),
+                .init(trigger: .mediumFull, setting: "3 documents", due: waiting >= 3 ? Date() : nil),
+            ])
+    }
+
     func consolidation(_ id: String) async throws -> ConsolidationRecord {
         guard let record = consolidationRecords.first(where: { $0.id == id }) else {
             throw EngineError.notFound(.consolidation, id: id)

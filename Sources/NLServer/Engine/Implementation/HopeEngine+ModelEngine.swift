@@ -114,6 +114,12 @@ extension HopeEngine: ModelEngine {
         try await read { try $0.consolidationList(space: space, page: page) }
     }
 
+    func consolidationForecast(space: String) async throws -> ConsolidationForecast {
+        let context = try running().context
+        _ = try context.spaces.current(space)
+        return context.journal.forecast(of: space, priority: context.priority)
+    }
+
     func consolidation(_ id: String) async throws -> ConsolidationRecord {
         try await read { reader in
             guard let job = try reader.job(id), job.kind == .consolidate else {

@@ -150,7 +150,9 @@ private final class BaseNorms: Sendable {
 extension NLCore.LevelState {
     /// Bytes of the level's tensors as persisted.
     var byteCount: Int {
-        [delta, gradientSum, firstMoment, secondMoment].reduce(0) { $0 + $1.parameterCount }
+        [delta, gradientSum, firstMoment, secondMoment, slowMoment, recentGradients, inputSum].reduce(0) {
+            $0 + $1.parameterCount
+        }
             * MemoryLayout<Float>.size
     }
 }

@@ -89,7 +89,7 @@ struct LoadedModel: Sendable {
 }
 
 /// The files of a model directory (design §6), and how each can be wrong.
-private struct ModelDirectory {
+struct ModelDirectory {
     typealias File = ModelFile
 
     let path: String

@@ -25,7 +25,10 @@ actor SpawnedDaemon {
         // No consolidation but those the evaluation asks for.
         arguments =
             ["serve", "--model", model, "--database", directory.appending(path: "memory.sqlite").path]
-            + ["--host", "127.0.0.1", "--port", "\(port)", "--consolidate-every", "0", "--consolidate-idle", "0"]
+            + [
+                "--host", "127.0.0.1", "--port", "\(port)", "--consolidate-every", "0", "--consolidate-idle", "0",
+                "--consolidate-fill", "0",
+            ]
             + options
     }
 

@@ -34,6 +34,10 @@ final class LearningJournal: Sendable {
             (try reader.jobCounts(), try reader.spaces().flatMap { try reader.documentCounts(space: $0.id).values })
         }
         signals.queued(jobs[.queued] ?? 0)
+        if let count = jobs[.queued], count > 0 {
+            let waiting = try store.read { try $0.jobs(status: .queued, .init(limit: count)).items }
+            for job in waiting where job.kind == .consolidate { signals.setQueuedConsolidation(job.id, of: job.space) }
+        }
         documents.withLock { $0 = stored.reduce(0, +) }
     }
 
@@ -174,7 +178,11 @@ final class LearningJournal: Sendable {
         }
         guard record.status == .running else {
             signals.unqueued()
-            if record.kind == .consolidate { signals.setQueuedConsolidation(nil, of: record.space) }
+            if record.kind == .consolidate {
+                signals.setQueuedConsolidation(nil, of: record.space)
+                // Its schedule does not bring it back at once.
+                signals.updateStanding(of: record.space) { $0.noteTried(isAdopted: false) }
+            }
             let job = JobRecord(record)
             events.finish(id, with: .cancelled(job))
             return job
@@ -241,16 +249,6 @@ final class LearningJournal: Sendable {
             detail: try JSONText(encoding: JobDetail(trigger: trigger.rawValue)))
         signals.setQueuedConsolidation(job.id, of: space)
         return (job, true)
-    }
-
-    /// When a space consolidates next, in words.
-    func nextConsolidation(of space: String, priority: ServingPriority) -> String {
-        if signals.queuedConsolidation(of: space) != nil { return "at consolidation: one is queued" }
-        if configuration.isReadOnly { return "never: the daemon is read-only" }
-        let next = schedule.next(signals.standing(of: space), lastRequest: priority.lastRequest)
-        guard let due = next else { return "at consolidation" }
-        let moment = Date(timeIntervalSinceNow: ContinuousClock.now.duration(to: due.moment) / .seconds(1))
-        return "at consolidation, \(due.trigger.rawValue): \(moment.formatted(.iso8601))"
     }
 
     // MARK: - Limits

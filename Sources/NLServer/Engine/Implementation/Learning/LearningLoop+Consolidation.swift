@@ -8,7 +8,7 @@ extension LearningLoop {
     /// A rejected candidate makes a generation too: the same tensors, with smaller steps for the next attempt.
     func consolidate(_ job: Store.JobRecord) throws {
         let space = try memory(of: job.space)
-        let started = Date()
+        let started = job.started ?? Date()
         let detail = (try? job.detail.decoded(as: JobDetail.self)) ?? JobDetail()
         let trigger = detail.trigger.flatMap(ConsolidationRecord.Trigger.init) ?? .manual
         let (event, place) = try nextEvent(of: space)
@@ -16,9 +16,19 @@ extension LearningLoop {
             place: place, content: EventPayload.content(ofConsolidation: trigger.rawValue))
         let settings = context.configuration.consolidation(windowSize: context.model.windowSize)
         let documents = try documents(of: space, before: event)
-        let consolidation = try consolidation(of: documents, seed: seed, settings: settings, in: space)
+        var consolidation = try consolidation(of: documents, seed: seed, settings: settings, in: space)
+        let inputs = try inputs(of: job, event: event, seed: seed, settings: settings, in: space)
+        if let saved = savedWork(of: job, inputs: inputs, as: Consolidation.Position.self) {
+            do {
+                try consolidation.resume(from: saved)
+                noteResumed(job)
+            } catch {
+                noteUnusable(job, error)
+            }
+        }
+        let saver = WorkSaver(job, inputs: inputs, loop: self)
         var progress = JobProgress(job, loop: self)
-        let (levels, outcome) = try run(consolidation, in: space) { consolidation, fraction in
+        let (levels, outcome) = try run(consolidation, saver: saver) { consolidation, fraction in
             guard let slow = consolidation.levels.levels.last, let loss = slow.counters.lastSurprise else { return }
             let tokens = consolidation.levels.tokensRead(.consolidation) - space.levels.tokensRead(.consolidation)
             progress.report(
@@ -51,7 +61,7 @@ extension LearningLoop {
                 job.id, as: outcome.isAdopted ? .adopted : .rejected, detail: try JSONText(encoding: detail))
             return (finished, record)
         }
-        noteTried(isAdopted: outcome.isAdopted, in: space.name)
+        signals.updateStanding(of: space.name) { $0.noteTried(isAdopted: outcome.isAdopted) }
         context.totals.add {
             if outcome.isAdopted { $0.consolidationsAdopted += 1 } else { $0.consolidationsRejected += 1 }
             $0.learnedTokens += outcome.tokens
@@ -67,7 +77,7 @@ extension LearningLoop {
         let consolidation = try consolidation(
             of: try documents(of: space, before: event.sequence), seed: event.seed, settings: payload.settings,
             in: space)
-        let (levels, outcome) = try run(consolidation, in: space) { _, _ in }
+        let (levels, outcome) = try run(consolidation) { _, _ in }
         try commit(newGeneration(levels, outcome: outcome, event: event.sequence, job: nil, in: space)) { _, _ in }
     }
 
@@ -100,16 +110,25 @@ extension LearningLoop {
             seed: SeededRandom.mix(seed, 4), settings: settings)
     }
 
+    /// Steps to the end, window by window, letting serving and those who cancel come between.
+    ///
+    /// - Parameter saver: saves how far it is; nil: what is cut begins again.
     func run(
-        _ start: Consolidation, in space: SpaceMemory, report: (Consolidation, Double) -> Void
+        _ start: Consolidation, saver: WorkSaver? = nil, report: (Consolidation, Double) -> Void
     ) throws -> (SpaceLevels, Consolidation.Outcome) {
-        var consolidation = start
+        var (consolidation, saver) = (start, saver)
         while true {
             switch consolidation.step() {
             case .progress(let fraction): report(consolidation, fraction)
             case .finished(let outcome): return (consolidation.levels, outcome)
             }
-            try yield()
+            do {
+                try yield()
+            } catch {
+                if error == .stopped { saver?.save(isLast: true) { consolidation.saved } }
+                throw error
+            }
+            saver?.save { consolidation.saved }
         }
     }
 
@@ -131,13 +150,5 @@ extension LearningLoop {
             anchorsBefore: shown(outcome.before.anchors), anchorsAfter: shown(outcome.after?.anchors),
             documentsBefore: shown(outcome.before.new), documentsAfter: shown(outcome.after?.new),
             anchorBound: settings.anchorBound, documentCount: count, generationBefore: space.generation ?? 0)
-    }
-
-    private func noteTried(isAdopted: Bool, in space: String) {
-        var standing = signals.standing(of: space)
-        standing.untried = 0
-        if isAdopted { standing.unconsolidated = 0 }
-        standing.lastTry = .now
-        signals.setStanding(standing, of: space)
     }
 }

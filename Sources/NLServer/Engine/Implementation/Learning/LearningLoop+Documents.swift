@@ -10,10 +10,20 @@ extension LearningLoop {
         let (event, place) = try nextEvent(of: space)
         let seed = EventPayload.seed(place: place, content: text)
         let settings = context.configuration.acquisition(windowSize: context.model.windowSize)
-        let acquisition = try acquisition(
+        var acquisition = try acquisition(
             of: document, text: text, at: event, seed: seed, settings: settings, in: space)
+        let inputs = try inputs(of: job, event: event, seed: seed, settings: settings, in: space)
+        if let saved = savedWork(of: job, inputs: inputs, as: Acquisition.Position.self) {
+            do {
+                try acquisition.resume(from: saved)
+                noteResumed(job)
+            } catch {
+                noteUnusable(job, error)
+            }
+        }
+        let saver = WorkSaver(job, inputs: inputs, loop: self)
         var progress = JobProgress(job, loop: self)
-        let (levels, outcome) = try run(acquisition, in: space) { acquisition, state in
+        let (levels, outcome) = try run(acquisition, saver: saver) { acquisition, state in
             guard let loss = state.loss else { return }
             let tokens = acquisition.levels.tokensRead(.acquisition) - space.levels.tokensRead(.acquisition)
             progress.report(pass: max(state.pass, 1), tokens: tokens, loss: loss, fraction: state.fraction)
@@ -34,7 +44,7 @@ extension LearningLoop {
             let detail = progress.final(targetReached: outcome.targetReached, generation: generation.number)
             return try transaction.finishJob(job.id, as: .learned, detail: try JSONText(encoding: detail))
         }
-        noteLearned(in: space.name)
+        signals.updateStanding(of: space.name) { $0.noteLearned() }
         context.totals.add {
             $0.documentsLearned += 1
             $0.learnedTokens += outcome.tokens
@@ -50,7 +60,7 @@ extension LearningLoop {
         let acquisition = try acquisition(
             of: document, text: try reader.text(space: space.name, document: document), at: event.sequence,
             seed: event.seed, settings: payload.settings, in: space)
-        let (levels, outcome) = try run(acquisition, in: space) { _, _ in }
+        let (levels, outcome) = try run(acquisition) { _, _ in }
         _ = try commit(newGeneration(levels, outcome: outcome, event: event.sequence, job: nil, in: space)) {
             try $0.updateDocument(space: space.name, id: document, generation: $1.number)
         }
@@ -80,16 +90,24 @@ extension LearningLoop {
     }
 
     /// Steps to the end, window by window, letting serving and those who cancel come between.
+    ///
+    /// - Parameter saver: saves how far it is; nil: what is cut begins again.
     func run(
-        _ start: Acquisition, in space: SpaceMemory, report: (Acquisition, Acquisition.Progress) throws -> Void
+        _ start: Acquisition, saver: WorkSaver? = nil, report: (Acquisition, Acquisition.Progress) throws -> Void
     ) throws -> (SpaceLevels, Acquisition.Outcome) {
-        var acquisition = start
+        var (acquisition, saver) = (start, saver)
         while true {
             switch try acquisition.step() {
             case .progress(let progress): try report(acquisition, progress)
             case .finished(let outcome): return (acquisition.levels, outcome)
             }
-            try yield()
+            do {
+                try yield()
+            } catch {
+                if error == .stopped { saver?.save(isLast: true) { acquisition.saved } }
+                throw error
+            }
+            saver?.save { acquisition.saved }
         }
     }
 
@@ -102,13 +120,6 @@ extension LearningLoop {
             space: space, levels: levels, changed: Set(learning.map(\.definition.name)), event: event, job: job)
     }
 
-    private func noteLearned(in space: String) {
-        var standing = signals.standing(of: space)
-        standing.unconsolidated += 1
-        standing.untried += 1
-        standing.lastLearned = .now
-        signals.setStanding(standing, of: space)
-    }
 }
 
 extension SpaceLevels {

@@ -113,7 +113,7 @@ extension LearningLoop {
         let seed = try seed(of: event, content: text)
         let acquisition = try acquisition(
             of: document, text: text, at: event.sequence, seed: seed, settings: payload.settings, in: rebuild.space)
-        let (levels, outcome) = try run(acquisition, in: rebuild.space) { report($1.fraction) }
+        let (levels, outcome) = try run(acquisition) { report($1.fraction) }
         rebuild.advance(to: levels, after: event)
         rebuild.documents[document] = SpaceRebuild.Document(
             learned: (outcome.baseLoss, outcome.loss, outcome.targetReached))
@@ -130,7 +130,7 @@ extension LearningLoop {
         let documents = try documents(of: rebuild.space, before: event.sequence)
         let consolidation = try consolidation(
             of: documents, seed: seed, settings: payload.settings, in: rebuild.space)
-        let (levels, outcome) = try run(consolidation, in: rebuild.space) { report($1) }
+        let (levels, outcome) = try run(consolidation) { report($1) }
         let detail = losses(outcome, payload.settings, documents.new.count, in: rebuild.space)
         rebuild.advance(to: levels, after: event)
         for (document, loss) in zip(documents.new.map(\.document), outcome.documentLosses) {

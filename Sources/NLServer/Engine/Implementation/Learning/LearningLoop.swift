@@ -6,7 +6,8 @@ import Store
 ///
 /// Learning is a pure function of the space's ordered log of events: of the text, the settings and the seed of each,
 /// and of the texts learned before it. No clock, thread count or preemption enters. So a job that was interrupted,
-/// by a crash or a shutdown, simply starts again from the last generation: it ends with the same bits.
+/// by a crash or a shutdown, goes on where it was saved, or starts again from the last generation: it ends with the
+/// same bits.
 final class LearningLoop {
     /// How long a window waits for requests being served; under steady load learning goes on, at about half its pace.
     static let patience = Duration.milliseconds(40)
@@ -46,7 +47,9 @@ final class LearningLoop {
                 if try measureNext() { return }
                 try refreshRetention()
                 checkpointWhileIdle()
-                let moments = [nextDue?.moment, nextSnapshot, measuring.nextMoment]
+                // The clock on the wall may be set: it is looked at again.
+                let nextLook = schedule.at.map { _ in ContinuousClock.now + .seconds(60) }
+                let moments = [nextDue?.moment, nextSnapshot, measuring.nextMoment, nextLook]
                 signals.waitForWork(until: moments.compactMap(\.self).min())
             }
         }
@@ -79,7 +82,11 @@ final class LearningLoop {
             jobBegan = nil
             signals.ended()
         }
-        if job.kind == .consolidate { signals.setQueuedConsolidation(nil, of: job.space) }
+        if job.kind == .consolidate {
+            signals.setQueuedConsolidation(nil, of: job.space)
+            signals.setConsolidating(job.space)
+        }
+        defer { signals.setConsolidating(nil) }
         do {
             switch job.kind {
             case .learn: try learn(job)
@@ -115,6 +122,8 @@ final class LearningLoop {
             return try transaction.finishJob(job.id, as: status, error: failure.map { try JSONText(encoding: $0) })
         }
         let record = JobRecord(finished)
+        // What was cancelled or failed is not tried again at once.
+        if job.kind == .consolidate { signals.updateStanding(of: job.space) { $0.noteTried(isAdopted: false) } }
         if status == .failed, job.kind == .learn { context.totals.add { $0.documentsFailed += 1 } }
         context.journal.events.finish(job.id, with: status == .failed ? .failed(record) : .cancelled(record))
     }

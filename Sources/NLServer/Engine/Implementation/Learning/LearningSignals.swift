@@ -6,6 +6,8 @@ final class LearningSignals: Sendable {
         var queued = 0
         /// Consolidations that wait, by space: one each.
         var consolidations: [String: String] = [:]
+        /// The space whose consolidation runs.
+        var consolidating: String?
         var running: (job: String, lastStep: ContinuousClock.Instant)?
         /// Jobs to be ended; asked for when their rows said `running`, which may be before the learner says so here.
         var cancelled: Set<String> = []
@@ -61,6 +63,19 @@ final class LearningSignals: Sendable {
     func setStanding(_ standing: ConsolidationSchedule.Standing, of space: String) {
         state.withLock { $0.standings[space] = standing }
     }
+
+    /// Changes what the learner and those who cancel both may change.
+    func updateStanding(of space: String, _ change: (inout ConsolidationSchedule.Standing) -> Void) {
+        state.withLock { change(&$0.standings[space, default: ConsolidationSchedule.Standing()]) }
+    }
+
+    /// Whether a consolidation of a space waits or runs.
+    func isConsolidating(_ space: String) -> Bool {
+        state.withLock { $0.consolidations[space] != nil || $0.consolidating == space }
+    }
+
+    /// Notes the space whose consolidation runs; nil when it has ended.
+    func setConsolidating(_ space: String?) { state.withLock { $0.consolidating = space } }
 
     /// A space has been deleted.
     func forget(space: String) {

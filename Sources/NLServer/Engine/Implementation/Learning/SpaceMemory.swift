@@ -86,10 +86,14 @@ struct SpaceMemory {
         return try store.read { reader in
             let journal = try reader.journal(space: name, before: event + 1)
             var standing = ConsolidationSchedule.Standing()
-            standing.unconsolidated = journal.count { $0.event > consolidatedThrough }
+            let waiting = journal.filter { $0.event > consolidatedThrough }
+            standing.unconsolidated = waiting.count
             standing.untried = journal.count { $0.event > max(lastTried, consolidatedThrough) }
             // The wall clock says how long ago that was; from here on the schedule counts by a clock nobody sets.
+            let oldest = try waiting.first.flatMap { try reader.document(space: name, id: $0.document)?.learned }
+            standing.waitingSince = max(oldest ?? .now, created)
             if let last = try reader.consolidations(space: name, .init(limit: 1)).items.first {
+                standing.waitingSince = max(standing.waitingSince, last.finished)
                 standing.lastTry -= .seconds(max(Date().timeIntervalSince(last.finished), 0))
             }
             return standing

@@ -83,11 +83,11 @@ struct SessionReader {
             let reading = try LearningWindow(levels.configuration).read(
                 window.tokens, targets: targets, weights: weights, states: window.start,
                 parameters: levels.effective.adding([content.fast.delta]),
-                trained: Set(content.fast.definition.tensors.map(\.name)))
+                trained: Set(content.fast.definition.tensors.map(\.name)), observed: content.fast.definition.observed)
             content.fast.note(losses: zip(reading.losses, weights).filter { $0.1 > 0 }.map(\.0))
-            guard let gradients = reading.gradients, try content.fast.gather(gradients, tokenCount: count) else {
-                return
-            }
+            guard let gradients = reading.gradients,
+                try content.fast.gather(gradients, inputs: reading.inputs, tokenCount: count)
+            else { return }
         } catch {
             throw .numerics(
                 message: "The session's fast level could not learn: \(error). "
