@@ -18,18 +18,20 @@ extension Acquisition {
         var tooLittle: Float
         var enough: Float
         var settlingStep: Int
+        var unknowable: Double
     }
 
     /// The learning as it is between two steps.
     ///
-    /// - Returns: nil in the middle of a text that attention reads.
+    /// - Returns: nil in the middle of a text that attention reads, or of a window that is written into slots.
     public var saved: SavedWork<Position>? {
+        if writer?.isInWindow == true { return nil }
         let position = Position(
             phase: phase, rehearsal: rehearsal.place, measurement: measurement.place, baseLoss: baseLoss,
             lossBefore: lossBefore, target: target, pass: pass, position: position, passSum: passSum,
             lastLoss: lastLoss, documentTokens: documentTokens, learnedTokens: learnedTokens,
             rehearsalDebt: rehearsalDebt, learnedLoss: learned?.loss, tooLittle: tooLittle, enough: enough,
-            settlingStep: settlingStep)
+            settlingStep: settlingStep, unknowable: unknowable)
         guard
             let states = [String: [MixerState<Float>]](
                 saving: ["text": states, "measurement": measurement.states])
@@ -58,6 +60,7 @@ extension Acquisition {
         (resumed.documentTokens, resumed.learnedTokens) = (place.documentTokens, place.learnedTokens)
         resumed.rehearsalDebt = place.rehearsalDebt
         (resumed.tooLittle, resumed.enough, resumed.settlingStep) = (place.tooLittle, place.enough, place.settlingStep)
+        resumed.unknowable = place.unknowable
         self = resumed
     }
 }

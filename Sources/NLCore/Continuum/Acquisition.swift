@@ -85,7 +85,7 @@ public struct Acquisition: Sendable {
         public var tokens: Int
     }
 
-    enum Phase: String, Sendable, Codable { case base, before, learning, after, settling, finished }
+    enum Phase: String, Sendable, Codable { case base, before, writing, learning, after, settling, finished }
 
     /// The levels as learned so far.
     public internal(set) var levels: SpaceLevels
@@ -114,6 +114,12 @@ public struct Acquisition: Sendable {
     var tooLittle: Float = 0
     var enough: Float = 1
     var settlingStep = 0
+    /// Writes the document into slots, where a level has them.
+    var writer: SlotWriter?
+    /// Σ of the losses of its tokens that slots cannot know, in nats.
+    var unknowable = 0.0
+    /// The number of the document among those in slots.
+    private let episode: Int
 
     /// A document about to be learned.
     public init(_ text: LearningText, into levels: SpaceLevels, rehearsal: Rehearsal, settings: Settings) {
@@ -124,8 +130,9 @@ public struct Acquisition: Sendable {
         original = levels
         self.rehearsal = rehearsal
         self.settings = settings
+        episode = levels.nextEpisode
         window = LearningWindow(levels.configuration)
-        trained = levels.tensors(of: .acquisition)
+        trained = levels.trainedTensors(of: .acquisition)
         measurement = TextMeasurement([text], configuration: levels.configuration, windowSize: settings.windowSize)
     }
 
@@ -142,18 +149,20 @@ public struct Acquisition: Sendable {
         case .before:
             guard let loss = try measure(levels.effective) else { break }
             (lossBefore, lastLoss) = (loss, loss)
-            phase = loss <= target || settings.maximumPasses == 0 ? .after : .learning
-            pass = phase == .learning ? 1 : 0
+            let isLearned = loss <= target || settings.maximumPasses == 0
+            phase = isLearned ? .after : levels.slotLink(of: .acquisition) == nil ? .learning : .writing
+            pass = isLearned ? 0 : 1
+        case .writing: return .progress(try writeWindow())
         case .learning:
             return .progress(try learnWindow())
         case .after:
             guard let loss = try measure(levels.effective) else { break }
             lastLoss = loss
-            if pass > 0 && loss > target * settings.overshoot && pass < settings.maximumPasses {
+            if pass > 0 && loss > target * settings.overshoot && pass < settings.maximumPasses && !trained.isEmpty {
                 (phase, pass) = (.learning, pass + 1)
                 break
             }
-            guard pass > 0 && loss <= target && settings.settlingSteps > 0 else { return finish(loss) }
+            guard pass > 0 && loss <= target && settings.settlingSteps > 0 && !trained.isEmpty else { return finish(loss) }
             phase = .settling
             learned = (levels, loss)
             tryShare()
@@ -212,6 +221,32 @@ public struct Acquisition: Sendable {
         return loss
     }
 
+    /// One window into slots, or a few steps on it.
+    private mutating func writeWindow() throws(NumericsError) -> Progress {
+        let range = position..<min(position + settings.windowSize, text.tokenCount)
+        var writer =
+            writer ?? SlotWriter(levels, text: text, episode: episode, target: target, settings: settings)
+        let written = try writer?.step(text, range, states: states, levels: &levels)
+        self.writer = writer
+        guard let written else { return progress(surprise: []) }
+        unknowable += written.unknowable
+        learnedTokens += range.count
+        documentTokens += range.count
+        (states, position) = (written.states, range.upperBound)
+        if position == text.tokenCount {
+            (phase, position, states) = (.after, 0, nil)
+            target += unknowable / Double(text.tokenCount)
+        }
+        return progress(surprise: chunks(written.losses))
+    }
+
+    private func chunks(_ losses: [Float]) -> [Float] {
+        stride(from: 0, to: losses.count, by: 64).map { start in
+            let chunk = losses[start..<min(start + 64, losses.count)]
+            return chunk.reduce(0, +) / Float(chunk.count)
+        }
+    }
+
     private mutating func learnWindow() throws(NumericsError) -> Progress {
         if rehearsalDebt >= Double(min(settings.windowSize, text.tokenCount)),
             let old = rehearsal.next(windowSize: min(settings.windowSize, max(text.tokenCount, 64)))
@@ -225,19 +260,15 @@ public struct Acquisition: Sendable {
         let range = position..<min(position + settings.windowSize, text.tokenCount)
         let reading = try levels.learn(
             .acquisition, trained, by: window, Array(text.inputs[range]), targets: Array(text.targets[range]),
-            states: states)
+            after: text.inputs[..<range.lowerBound], states: states)
         learnedTokens += range.count
         states = reading.states
         position = range.upperBound
         passSum += reading.losses.reduce(0.0) { $0 + Double($1) }
         documentTokens += range.count
         rehearsalDebt += Double(range.count) * settings.rehearsalRatio
-        let surprise = stride(from: 0, to: reading.losses.count, by: 64).map { start in
-            let chunk = reading.losses[start..<min(start + 64, reading.losses.count)]
-            return chunk.reduce(0, +) / Float(chunk.count)
-        }
         if position == text.tokenCount { try endPass() }
-        return progress(surprise: surprise)
+        return progress(surprise: chunks(reading.losses))
     }
 
     private mutating func endPass() throws(NumericsError) {

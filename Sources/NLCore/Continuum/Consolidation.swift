@@ -124,7 +124,7 @@ public struct Consolidation: Sendable {
         self.rehearsal = rehearsal
         self.settings = settings
         window = LearningWindow(levels.configuration)
-        trained = levels.tensors(of: .consolidation)
+        trained = levels.trainedTensors(of: .consolidation)
         random = SeededRandom(seed: seed)
         order = Array(new.indices)
         measurement = TextMeasurement(
@@ -184,7 +184,7 @@ public struct Consolidation: Sendable {
     ///
     /// - Returns: how the consolidation ends; nil if it goes on with another pass.
     private mutating func judge(_ after: Losses, documents: [Double]) -> Outcome? {
-        let canGoOn = !new.isEmpty && pass < settings.maximumPasses && tokens < settings.maximumTokens
+        let canGoOn = !new.isEmpty && !trained.isEmpty && pass < settings.maximumPasses && tokens < settings.maximumTokens
         if let reason = fault(after) {
             // More passes may mend a recall that fell, never one that cost the anchors too much.
             if adoptable == nil && canGoOn && isAnchorsKept(after) { return nil }
@@ -220,7 +220,7 @@ public struct Consolidation: Sendable {
         let range = windowStart..<min(windowStart + settings.windowSize, text.tokenCount)
         let reading = try levels.learn(
             .consolidation, trained, by: window, Array(text.inputs[range]), targets: Array(text.targets[range]),
-            states: states)
+            after: text.inputs[..<range.lowerBound], states: states)
         tokens += range.count
         states = reading.states
         passSum += reading.losses.reduce(0.0) { $0 + Double($1) } / Double(text.tokenCount)

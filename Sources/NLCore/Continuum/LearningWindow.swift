@@ -18,6 +18,9 @@ public struct LearningWindow: Sendable {
     /// The model's geometry.
     public let configuration: HopeConfiguration
 
+    /// How many of the tokens before a window it may depend on beside the states.
+    public static var reach: Int { SlotContext.span - 1 }
+
     /// A reader of windows.
     public init(_ configuration: HopeConfiguration) { self.configuration = configuration }
 
@@ -33,20 +36,22 @@ public struct LearningWindow: Sendable {
     ///   - teacher: parameters whose predictions are to be kept (distillation); the losses are then cross-entropies
     ///     against those, and `targets` only say how many there are. The text begins in this window.
     ///   - observed: matrices of links whose inputs are wanted (``DGD``).
+    ///   - preceding: the tokens of the text before the window; the last ``reach`` count.
     ///   - knownBelow: no gradient is taken where the mean loss is at most this, in nats a token: what is known costs
     ///     nothing.
     /// - Throws: ``NumericsError/nonFiniteLoss``.
     public func read(
         _ inputs: [Int32], targets: [Int32], batch: Int = 1, weights: [Float]? = nil,
         states: [MixerState<Float>]?, parameters: ParameterSet<Float>, trained: Set<String>,
-        teacher: ParameterSet<Float>? = nil, observed: Set<String> = [], knownBelow: Double? = nil
+        after preceding: some Collection<Int32> = [Int32](), teacher: ParameterSet<Float>? = nil,
+        observed: Set<String> = [], knownBelow: Double? = nil
     ) throws(NumericsError) -> Reading {
         precondition(teacher == nil || states == nil, "a teacher reads a text from its beginning")
         let tape = Tape<Float>()
         var model = HopeModel(configuration, parameters, on: tape) { trained.contains($0) }
         let moments = InputMoments(configuration, of: observed, weights: weights)
         if !observed.isEmpty { model.observeInput = moments.add }
-        let result = model(inputs, batch: batch, states: states)
+        let result = model(inputs, batch: batch, states: states, after: Array(preceding.suffix(Self.reach)))
         let weights = weights ?? [Float](repeating: 1, count: targets.count)
         let (loss, losses) =
             if let teacher {
@@ -78,10 +83,10 @@ extension SpaceLevels {
     /// - Throws: ``NumericsError``, and leaves the levels as they were.
     mutating func learn(
         _ role: LevelDefinition.Role, _ trained: Set<String>, by window: LearningWindow, _ inputs: [Int32],
-        targets: [Int32], states: [MixerState<Float>]?
+        targets: [Int32], after preceding: some Collection<Int32>, states: [MixerState<Float>]?
     ) throws(NumericsError) -> LearningWindow.Reading {
         let reading = try window.read(
-            inputs, targets: targets, states: states, parameters: effective, trained: trained,
+            inputs, targets: targets, states: states, parameters: effective, trained: trained, after: preceding,
             observed: observed(by: role))
         try gather(reading, role, tokenCount: inputs.count, isNew: true)
         return reading
@@ -187,7 +192,7 @@ public struct TextMeasurement: Sendable {
         let range = position..<min(position + windowSize, text.tokenCount)
         let reading = try window.read(
             Array(text.inputs[range]), targets: Array(text.targets[range]), states: states, parameters: parameters,
-            trained: [])
+            trained: [], after: text.inputs[..<range.lowerBound])
         sum += reading.losses.reduce(0.0) { $0 + Double($1) }
         tokenCount += range.count
         states = reading.states

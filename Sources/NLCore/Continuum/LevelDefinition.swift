@@ -80,8 +80,8 @@ public struct LevelDefinition: Sendable, Hashable {
         _ = HopeParameters<Void>(configuration) { name, shape in
             let matching = patterns.filter { LevelDefinition.pattern($0, own, matches: name) }
             guard !matching.isEmpty else { return }
-            // Addresses stand still: a key that moved would lose what is written under it.
-            if name.contains(".slots.") && !name.hasSuffix(".slots.values") { return }
+            // What lays slots out stands still: an address that moved would lose what is written under it.
+            if name.contains(".slots.") && !HopeParameters<Void>.isZeroInBase(name) { return }
             unmatched.subtract(matching)
             let isInitialState = name.contains(".mixer.w1.") || name.contains(".mixer.w2.")
             found.append(AdaptedTensor(name: name, shape: shape, isInitialState: isInitialState))
@@ -97,14 +97,6 @@ public struct LevelDefinition: Sendable, Hashable {
                 key: "cms_levels",
                 message:
                     "level \"\(level.name)\" is owned by sessions and adapts \"\(foreign.name)\"; only matrices of CMS links (\"cms\") are possible there"
-            )
-        }
-        let slots = found.first { $0.name.hasSuffix(".slots.values") }
-        if let slots, optimizer.rule.matrixLearningRate != nil {
-            throw ConfigurationError(
-                key: "cms_levels",
-                message:
-                    "level \"\(level.name)\" adapts \"\(slots.name)\", whose rows are written apart from each other; \"\(optimizer.rule.rawValue)\" moves whole matrices: choose \"adamw\" or \"sgd\" there"
             )
         }
         let matrices = configuration.linkMatrices(of: nil)
@@ -124,6 +116,14 @@ public struct LevelDefinition: Sendable, Hashable {
     /// The shape of Σ x̂x̂ᵀ over a matrix's inputs.
     public func inputShape(of name: String) -> Shape? {
         tensors.first { $0.name == name }.map { [$0.shape.last, $0.shape.last] }
+    }
+
+    /// The tensors that an optimizer steps; what slots hold is written (``SlotWriter``).
+    var trained: [AdaptedTensor] { tensors.filter { !HopeParameters<Void>.isZeroInBase($0.name) } }
+
+    /// Whether a tensor is what a level says, not how its slots are found.
+    public static func isSpoken(_ name: String) -> Bool {
+        !HopeParameters<Void>.isZeroInBase(name) || name.hasSuffix(".values")
     }
 
     private static func defaultLearningRate(_ role: Role) -> Double {

@@ -5,7 +5,7 @@ extension LevelState {
         stepAdamW(optimizer, gradientScale: gradientScale) { !Muon<Float>.takes($0.name, $0.shape) }
         var settings = Muon<Float>.Settings()
         settings.weightDecay = optimizer.weightDecay
-        for tensor in definition.tensors where Muon<Float>.takes(tensor.name, tensor.shape) {
+        for tensor in definition.trained where Muon<Float>.takes(tensor.name, tensor.shape) {
             guard let gradient = gradientSum[tensor.name], let own = delta[tensor.name],
                 let momentum = firstMoment[tensor.name]
             else { continue }
@@ -16,11 +16,11 @@ extension LevelState {
 
     mutating func stepM3(_ optimizer: LevelOptimizer, gradientScale: Double) {
         stepAdamW(optimizer, gradientScale: gradientScale) { !Muon<Float>.takes($0.name, $0.shape) }
-        slowMoment = slowMoment.names.isEmpty ? delta.zeros() : slowMoment.copy()
-        recentGradients = recentGradients.names.isEmpty ? delta.zeros() : recentGradients.copy()
+        slowMoment = slowMoment.names.isEmpty ? zeroMoments : slowMoment.copy()
+        recentGradients = recentGradients.names.isEmpty ? zeroMoments : recentGradients.copy()
         var settings = M3<Float>.Settings()
         settings.isExponential = optimizer.rule == .m3Exponential
-        for tensor in definition.tensors where Muon<Float>.takes(tensor.name, tensor.shape) {
+        for tensor in definition.trained where Muon<Float>.takes(tensor.name, tensor.shape) {
             guard let gradient = gradientSum[tensor.name], let own = delta[tensor.name],
                 let fast = firstMoment[tensor.name], let squares = secondMoment[tensor.name],
                 let slow = slowMoment[tensor.name], let recent = recentGradients[tensor.name]

@@ -47,9 +47,10 @@ public struct LevelState: Sendable {
             ("slow", slowMoment), ("recent", recentGradients),
         ] {
             if part != "delta" && set.names.isEmpty { continue }
+            let tensors = part == "delta" ? definition.tensors : definition.trained
             let matches =
-                set.names.count == definition.tensors.count
-                && definition.tensors.allSatisfy { set[$0.name]?.shape == $0.shape }
+                set.names.count == tensors.count
+                && tensors.allSatisfy { set[$0.name]?.shape == $0.shape }
             guard matches else { throw LevelStateError(level: definition.name, part: part) }
         }
         let isObserved =
@@ -85,7 +86,7 @@ public struct LevelState: Sendable {
     ) throws(NumericsError) -> Bool {
         guard tokenCount > 0 else { return false }
         var sum = ParameterSet<Float>()
-        for tensor in definition.tensors {
+        for tensor in definition.trained {
             guard let gradient = gradients[tensor.name] else { preconditionFailure("no gradient for \(tensor.name)") }
             guard gradient.isFinite else { throw .nonFiniteGradient(tensor.name) }
             sum[tensor.name] = gradient
@@ -168,6 +169,34 @@ public struct LevelState: Sendable {
         delta.add(earlier.delta, scaledBy: 1 - share)
     }
 
+    /// Adds to rows of a tensor that is written, not stepped (``SlotWriter``).
+    mutating func write(_ rows: Tensor<Float>, to places: [Int32], of name: String) {
+        guard let own = delta[name] else { preconditionFailure("\(definition.name) does not adapt \(name)") }
+        let (next, width) = (own.copy(), own.shape[1])
+        for (row, place) in places.enumerated() {
+            Float.axpy(width, 1, rows.pointer + row * width, next.pointer + Int(place) * width)
+        }
+        delta[name] = next
+    }
+
+    /// Counts a window that was written.
+    mutating func noteWritten(tokens: Int, losses: [Float]) {
+        note(losses: losses)
+        counters.tokensRead += tokens
+        counters.updates += 1
+    }
+
+    /// ‖Δθ‖ of what the level says; how its slots are found is not counted.
+    public var deltaNorm: Double {
+        delta.entries.filter { LevelDefinition.isSpoken($0.name) }.reduce(0) { $0 + $1.tensor.squaredNorm }.squareRoot()
+    }
+
+    var zeroMoments: ParameterSet<Float> {
+        var zeros = ParameterSet<Float>()
+        for tensor in definition.trained { zeros[tensor.name] = .zeros(tensor.shape) }
+        return zeros
+    }
+
     /// Begins with a fresh optimizer.
     public mutating func forgetMoments() {
         firstMoment = ParameterSet()
@@ -200,7 +229,7 @@ public struct LevelState: Sendable {
     }
 
     private func stepSGD(_ optimizer: LevelOptimizer, gradientScale: Double) {
-        for tensor in definition.tensors {
+        for tensor in definition.trained {
             guard let gradient = gradientSum[tensor.name], let own = delta[tensor.name] else { continue }
             let rate = learningRate * (tensor.isInitialState ? optimizer.initialStateShare : 1)
             let keep = Float(1 - rate * optimizer.weightDecay)
@@ -213,10 +242,10 @@ public struct LevelState: Sendable {
         _ optimizer: LevelOptimizer, gradientScale: Double,
         of takes: (LevelDefinition.AdaptedTensor) -> Bool = { _ in true }
     ) {
-        firstMoment = firstMoment.names.isEmpty ? delta.zeros() : firstMoment.copy()
-        secondMoment = secondMoment.names.isEmpty ? delta.zeros() : secondMoment.copy()
+        firstMoment = firstMoment.names.isEmpty ? zeroMoments : firstMoment.copy()
+        secondMoment = secondMoment.names.isEmpty ? zeroMoments : secondMoment.copy()
         let step = Double(counters.optimizerSteps)
-        for tensor in definition.tensors where takes(tensor) {
+        for tensor in definition.trained where takes(tensor) {
             guard let gradient = gradientSum[tensor.name], let own = delta[tensor.name],
                 let first = firstMoment[tensor.name], let second = secondMoment[tensor.name]
             else { continue }

@@ -33,6 +33,36 @@ public struct SpaceLevels: Sendable {
         Set(levels.filter { $0.definition.role == role }.flatMap { $0.definition.tensors.map(\.name) })
     }
 
+    /// Names of those that an optimizer steps.
+    public func trainedTensors(of role: LevelDefinition.Role) -> Set<String> {
+        Set(levels.filter { $0.definition.role == role }.flatMap { $0.definition.trained.map(\.name) })
+    }
+
+    /// Brings rows of what slots hold to given values, on the level of a role that writes them.
+    ///
+    /// - Parameters:
+    ///   - rows: `[n, width]`, the values all levels together are to have there.
+    ///   - name: one of the tensors of slots.
+    mutating func write(_ rows: Tensor<Float>, to places: [Int32], of name: String) {
+        guard !places.isEmpty, let now = effective[name],
+            let index = levels.firstIndex(where: { level in
+                level.definition.role == .acquisition && level.delta[name] != nil
+            })
+        else { return }
+        let difference = rows.copy()
+        let before = now.rows(places.map(Int.init))
+        Float.axpy(difference.count, -1, before.pointer, difference.pointer)
+        levels[index].write(difference, to: places, of: name)
+        refresh([name])
+    }
+
+    /// Counts a window that levels of one role wrote into their slots.
+    mutating func noteWritten(_ role: LevelDefinition.Role, tokens: Int, losses: [Float]) {
+        for index in levels.indices where levels[index].definition.role == role {
+            levels[index].noteWritten(tokens: tokens, losses: losses)
+        }
+    }
+
     /// Changes the levels of one role and brings the effective parameters up to date.
     ///
     /// - Parameter change: returns whether the level's Δθ changed.

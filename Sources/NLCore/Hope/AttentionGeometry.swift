@@ -99,7 +99,7 @@ extension HopeConfiguration {
     /// Names of the values of the slots that belong to a level.
     func slotValues(of level: Int) -> Set<String> {
         let own = (0..<layers).flatMap { links(ofBlock: $0) }.filter { $0.level == level && $0.slots != nil }
-        return Set(own.map { "\($0.name).slots.values" })
+        return Set(own.flatMap { link in HopeParameters<Void>.slotContents.map { "\(link.name).slots.\($0)" } })
     }
 
     /// Names of the matrices of the CMS links that belong to a level; nil for those of all levels and the base.

@@ -21,33 +21,25 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
 
         /// The geometry of a level's slots (``HopeParameters/Slots``).
         public struct Slots: Sendable, Hashable, Codable {
-            /// n: keys a half; there are n² slots.
-            public var halfKeys: Int
-            /// k: slots that a row addresses.
-            public var active: Int
-            /// How many of the last blocks have them; nil: all.
-            public var blocks: Int?
-
-            /// n².
-            public var count: Int { halfKeys * halfKeys }
+            /// N: slots there are.
+            public var capacity: Int
+            /// C: length of a context.
+            public var contextSize: Int
 
             /// A geometry.
-            public init(halfKeys: Int, active: Int, blocks: Int? = nil) {
-                self.halfKeys = halfKeys
-                self.active = active
-                self.blocks = blocks
+            public init(capacity: Int, contextSize: Int) {
+                self.capacity = capacity
+                self.contextSize = contextSize
             }
 
             enum CodingKeys: String, CodingKey {
-                case active, blocks
-                case halfKeys = "half_keys"
+                case capacity
+                case contextSize = "context_size"
             }
         }
 
-        /// The level's slots in one of `layers` blocks.
-        func slots(inBlock block: Int, of layers: Int) -> Slots? {
-            slots.flatMap { block >= layers - ($0.blocks ?? layers) ? $0 : nil }
-        }
+        /// The level's slots in one of `layers` blocks: the last alone has them.
+        func slots(inBlock block: Int, of layers: Int) -> Slots? { block == layers - 1 ? slots : nil }
 
         /// A level of the given name, width and chunk size.
         public init(
@@ -246,15 +238,15 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
                 "level \"\(level.name)\": chunk_size is \(level.chunkSize); at least 1 is accepted")
             guard let slots = level.slots else { continue }
             try check(
-                (2...1024).contains(slots.halfKeys), .levels,
-                "level \"\(level.name)\": slots.half_keys is \(slots.halfKeys); 2 to 1024 is accepted")
+                (1...1 << 20).contains(slots.capacity), .levels,
+                "level \"\(level.name)\": slots.capacity is \(slots.capacity); 1 to 1048576 is accepted")
             try check(
-                (1..<slots.halfKeys).contains(slots.active), .levels,
-                "level \"\(level.name)\": slots.active is \(slots.active); 1 to half_keys - 1 is accepted")
-            try check(
-                (1...layers).contains(slots.blocks ?? layers), .levels,
-                "level \"\(level.name)\": slots.blocks is \(slots.blocks ?? layers); 1 to \(layers) is accepted")
+                (8...4096).contains(slots.contextSize), .levels,
+                "level \"\(level.name)\": slots.context_size is \(slots.contextSize); 8 to 4096 is accepted")
         }
+        try check(
+            levels.count { $0.slots != nil } <= 1, .levels,
+            "gives slots to more than one level: \(levels.filter { $0.slots != nil }.map(\.name))")
         try check(Set(levels.map(\.name)).count == levels.count, .levels, "names a level twice: \(levels.map(\.name))")
         let known = ["delta", "retain"] + MemoryKind.projections.map(\.rawValue)
         for ablation in ablations {

@@ -47,35 +47,89 @@ public struct HopeModel<S: TensorScalar> {
     /// - Parameters:
     ///   - tokens: `[B, T]` in row-major order.
     ///   - states: the closed state of each layer; nil starts fresh streams.
+    ///   - preceding: the tokens of the stream before these, for the contexts of slots; B is 1 where there are any.
     /// - Returns: logits `[B, T, V]`, and the closed states after the tokens.
     public func callAsFunction(
-        _ tokens: [Int32], batch: Int, states: [MixerState<S>]? = nil
+        _ tokens: [Int32], batch: Int, states: [MixerState<S>]? = nil, after preceding: [Int32] = []
     ) -> (logits: Variable<S>, states: [MixerState<S>]) {
+        let site = readToSlots(tokens, batch: batch, states: states)
+        guard let link = slotLink, let slots = parameters.blocks.last?.levels[link].slots else {
+            return (readOn(from: site.x), site.states)
+        }
+        let memory = SlotMemory(slots.map(\.value))
+        guard memory.count > 0 else { return (readOn(from: site.x), site.states) }
+        precondition(batch == 1, "slots that hold something are read by one stream at a time")
+        let keys = site.u.map { slots.map(\.value).keys(of: $0.value) } ?? .zeros([0])
+        let contexts = SlotContext.rows(tokens, after: preceding, table: slots.tokens.value)
+        let addresses = SlotAddresses(keys: keys, contexts: contexts, in: memory)
+        let recalled = Variable.recall(addresses, values: slots.values, shape: site.x.shape)
+        return (readOn(from: site.x + recalled), site.states)
+    }
+
+    /// Where the model has slots: what they add to, and what addresses them.
+    struct SlotSite {
+        /// The residual stream as the slots' link leaves it, `[B, T, D]`.
+        let x: Variable<S>
+        /// What the link read, `[B, T, D]`; nil where the model has no slots.
+        let u: Variable<S>?
+        /// The closed states after the tokens.
+        let states: [MixerState<S>]
+    }
+
+    /// The link of the last block that has slots beside it.
+    var slotLink: Int? { parameters.blocks.last?.levels.firstIndex { $0.slots != nil } }
+
+    /// Everything before the slots; without any, everything before the head.
+    func readToSlots(_ tokens: [Int32], batch: Int, states: [MixerState<S>]?) -> SlotSite {
         let states = states ?? parameters.blocks.map { _ in MixerState(configuration, batch: batch) }
-        let epsilon = S(configuration.normEpsilon)
         var x = parameters.embedding.embedding(tokens, batch: batch)
         var after: [MixerState<S>] = []
-        for (block, state) in zip(parameters.blocks, states) {
+        for (index, (block, state)) in zip(parameters.blocks, states).enumerated() {
             let mixed = mix(x.rms(gain: block.gain, epsilon: epsilon), block.mixer, state)
             x = x + mixed.output
             after.append(mixed.state)
-            for (index, link) in block.levels.enumerated() {
-                // One link of the CMS chain (NL Eq. 70), with its residual and norm.
-                let u = x.rms(gain: link.gain, epsilon: epsilon)
-                observe?(after.count - 1, index, u.value)
-                observeInput?(after.count - 1, index, "up", u.value)
-                if link.gate != nil { observeInput?(after.count - 1, index, "gate", u.value) }
-                let up = u.linear(link.up)
-                let active = link.gate.map { u.linear($0).silu() * up } ?? up.silu()
-                observeInput?(after.count - 1, index, "down", active.value)
-                x = x + active.linear(link.down)
-                guard let slots = link.slots else { continue }
-                let scores = u.detached.linear(slots.keys.detached).value
-                x = x + Variable<S>.recall(scores, bias: slots.bias.value, values: slots.values, active: slots.active)
+            for link in block.levels.indices {
+                let u: Variable<S>
+                (x, u) = apply(link, ofBlock: index, to: x)
+                if index == parameters.blocks.count - 1 && link == slotLink {
+                    return SlotSite(x: x, u: u, states: after)
+                }
+            }
+        }
+        return SlotSite(x: x, u: nil, states: after)
+    }
+
+    /// Everything after the slots.
+    ///
+    /// - Returns: logits `[B, T, V]`.
+    func readOn(from x: Variable<S>) -> Variable<S> {
+        var x = x
+        if let last = parameters.blocks.last, let slotLink {
+            for link in last.levels.indices.dropFirst(slotLink + 1) {
+                (x, _) = apply(link, ofBlock: parameters.blocks.count - 1, to: x)
             }
         }
         let head = parameters.head ?? parameters.embedding
-        return (x.rms(gain: parameters.gain, epsilon: epsilon).linear(head), after)
+        return x.rms(gain: parameters.gain, epsilon: epsilon).linear(head)
+    }
+
+    private var epsilon: S { S(configuration.normEpsilon) }
+
+    /// One link of the CMS chain (NL Eq. 70), with its residual and norm.
+    ///
+    /// - Returns: the residual stream after it, and what the link read.
+    private func apply(
+        _ index: Int, ofBlock block: Int, to x: Variable<S>
+    ) -> (x: Variable<S>, u: Variable<S>) {
+        let link = parameters.blocks[block].levels[index]
+        let u = x.rms(gain: link.gain, epsilon: epsilon)
+        observe?(block, index, u.value)
+        observeInput?(block, index, "up", u.value)
+        if link.gate != nil { observeInput?(block, index, "gate", u.value) }
+        let up = u.linear(link.up)
+        let active = link.gate.map { u.linear($0).silu() * up } ?? up.silu()
+        observeInput?(block, index, "down", active.value)
+        return (x + active.linear(link.down), u)
     }
 
     private func mix(

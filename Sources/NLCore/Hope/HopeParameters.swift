@@ -91,22 +91,29 @@ public struct HopeParameters<Content> {
         public var slots: Slots?
     }
 
-    /// An associative memory of n² slots beside a link (product keys: Lample et al. 2019; memories that are written
-    /// sparsely forget less: Lin et al. 2025):
+    /// An associative memory of N slots beside a link of the last block, each with its own address (NL §3 treats
+    /// memories as learned associations; slots with a radius outside of which they are silent: Hartvigsen et al. 2023):
     ///
-    ///     x + W↓ silu(W↑ u) + Σ_{i ∈ top k} s_i V_i          u = rms(x; g), scores = P u + b
+    ///     x + W↓ silu(W↑ u) + Σ_i p_i(z, c) V_i          u = rms(x; g), z = (W u + b) / ‖W u + b‖
     ///
-    /// P and b never change; V is 0 until a level learns into it, so a model without anything learned computes what
-    /// it would without slots.
+    /// with c the context of ``SlotContext`` and p as ``SlotAddresses`` says: 0 for a context that is like none that was
+    /// learned. W, b and T never change. Slots are empty until a level learns into them, so a model without anything
+    /// learned computes what it would without slots.
     public struct Slots {
-        /// P, `[2n, D]`: the keys of both halves, over whitened inputs.
-        public var keys: Content
-        /// b, `[2n]`.
+        /// W, `[D, D]`: makes inputs of the link white.
+        public var whitening: Content
+        /// b, `[D]`.
         public var bias: Content
-        /// V, `[n², D]`.
+        /// T, `[V, C]`.
+        public var tokens: Content
+        /// c of each slot, `[N, C]`.
+        public var contexts: Content
+        /// z of each slot, `[N, D]`.
+        public var keys: Content
+        /// V, `[N, D]`.
         public var values: Content
-        /// k.
-        public var active: Int
+        /// The document that wrote each slot, from 1, and how far z must agree, `[N, 2]`; 0 for an empty slot.
+        public var records: Content
     }
 }
 
@@ -143,8 +150,13 @@ extension HopeParameters.Link: Sendable where Content: Sendable {}
 extension HopeParameters.Slots: Sendable where Content: Sendable {}
 
 extension HopeParameters {
-    /// Whether a tensor is 0 in every base: the values of slots, which levels alone fill. A model file leaves it out.
-    public static func isZeroInBase(_ name: String) -> Bool { name.hasSuffix(".slots.values") }
+    /// What slots hold, by the ends of the tensors' names.
+    static var slotContents: [String] { ["contexts", "keys", "values", "records"] }
+
+    /// Whether a tensor is 0 in every base: what slots hold, which levels alone write. A model file leaves it out.
+    public static func isZeroInBase(_ name: String) -> Bool {
+        slotContents.contains { name.hasSuffix(".slots.\($0)") }
+    }
 
     /// Whether pretraining trains a tensor: all but the slots, which are laid out over a trained model.
     public static func isPretrained(_ name: String) -> Bool { !name.contains(".slots.") }
@@ -171,10 +183,13 @@ extension HopeParameters {
                         down: try make("\(link.name).down", [c.width, link.hidden]),
                         slots: try link.slots.map { slots in
                             Slots(
-                                keys: try make("\(link.name).slots.keys", [2 * slots.halfKeys, c.width]),
-                                bias: try make("\(link.name).slots.bias", [2 * slots.halfKeys]),
-                                values: try make("\(link.name).slots.values", [slots.count, c.width]),
-                                active: slots.active)
+                                whitening: try make("\(link.name).slots.whitening", [c.width, c.width]),
+                                bias: try make("\(link.name).slots.bias", [c.width]),
+                                tokens: try make("\(link.name).slots.tokens", [c.vocabularySize, slots.contextSize]),
+                                contexts: try make("\(link.name).slots.contexts", [slots.capacity, slots.contextSize]),
+                                keys: try make("\(link.name).slots.keys", [slots.capacity, c.width]),
+                                values: try make("\(link.name).slots.values", [slots.capacity, c.width]),
+                                records: try make("\(link.name).slots.records", [slots.capacity, 2]))
                         })
                 })
         }

@@ -93,14 +93,13 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
     }
 
     struct Slots: Sendable {
-        /// P: D → 2n.
-        let keys: PanelMatrix<S>
-        /// b, `[2n]`.
+        /// W: D → D.
+        let whitening: PanelMatrix<S>
+        /// b, `[D]`.
         let bias: Tensor<S>
-        /// V, `[n², D]`.
-        let values: Tensor<S>
-        /// k.
-        let active: Int
+        /// T, `[V, C]`.
+        let tokens: Tensor<S>
+        let memory: SlotMemory<S>
     }
 
     /// Prepares parameters for reading.
@@ -145,7 +144,9 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
                         down: layout.matrix([link.down]), isGated: link.gate != nil,
                         slots: link.slots.map {
                             Slots(
-                                keys: layout.matrix([$0.keys]), bias: $0.bias, values: $0.values, active: $0.active)
+                                // Exact: a rounded key finds other slots than learning wrote.
+                                whitening: PanelMatrix([$0.whitening]), bias: $0.bias, tokens: $0.tokens,
+                                memory: SlotMemory($0))
                         })
                 })
         }
@@ -204,8 +205,7 @@ private final class MatrixLayout<S: TensorScalar> {
         _ earlier: (precision: WeightPrecision, matrices: [[ObjectIdentifier]: PanelMatrix<S>])?
     ) {
         self.precision = precision
-        // Keys of slots neither: a rounded key reads another slot than learning writes.
-        let names = parameters.names.filter { exact.contains($0) || $0.hasSuffix(".slots.keys") }
+        let names = parameters.names.filter { exact.contains($0) }
         self.exact = Set(names.compactMap { parameters[$0].map { ObjectIdentifier($0.storage) } })
         self.earlier = earlier.map { $0.precision == precision ? $0.matrices : [:] } ?? [:]
     }

@@ -8,12 +8,18 @@ public struct EncodedStreamState<S: TensorScalar>: Sendable {
     public var position: Int
     /// The tokens since the last multiple of C_p.
     public var openTokens: [Int32]
+    /// The last tokens read (``StreamState/recentTokens``); more of them do no harm.
+    public var recentTokens: [Int32]
 
     /// A state from its parts.
-    public init(tensors: [(name: String, shape: [Int], values: [S])], position: Int, openTokens: [Int32]) {
+    public init(
+        tensors: [(name: String, shape: [Int], values: [S])], position: Int, openTokens: [Int32],
+        recentTokens: [Int32]
+    ) {
         self.tensors = tensors
         self.position = position
         self.openTokens = openTokens
+        self.recentTokens = recentTokens
     }
 }
 
@@ -36,7 +42,8 @@ extension StreamState {
             tensors.append(("pages.\(page.index)", [shape?[0] ?? 0, held, shape?[2] ?? 0], cut.elements))
         }
         if let logits { tensors.append(("logits", logits.shape.axes, logits.elements)) }
-        return EncodedStreamState(tensors: tensors, position: position, openTokens: openTokens)
+        return EncodedStreamState(
+            tensors: tensors, position: position, openTokens: openTokens, recentTokens: Array(recentTokens))
     }
 
     /// A state as it was encoded.
@@ -79,6 +86,7 @@ extension StreamState {
         if let name = found.keys.min() { throw .unexpected(name) }
         position = encoded.position
         openTokens = encoded.openTokens
+        recentTokens = encoded.recentTokens.suffix(SlotContext.span - 1)
     }
 }
 

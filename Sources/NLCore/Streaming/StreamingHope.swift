@@ -83,6 +83,7 @@ private struct StreamingPass<S: TensorScalar> {
             }
             for (level, link) in block.links.enumerated() {
                 apply(link, inputs.map { $0.fast?.link(block: layer, level: level) })
+                if let slots = link.slots { recall(slots, inputs) }
             }
         }
         return logits(inputs)
@@ -120,14 +121,24 @@ private struct StreamingPass<S: TensorScalar> {
         activate(link)
         link.down.multiply(batch.rows, active.pointer, into: x.pointer, accumulate: true)
         add(own.map { $0?.down }, active, to: x)
-        if let slots = link.slots { recall(slots) }
     }
 
-    /// x ← x + Σ strength · value over the slots that rms(x; g) addresses (``HopeParameters/Slots``).
-    private func recall(_ slots: HopeWeights<S>.Slots) {
-        let scores = Tensor<S>(uninitialized: [batch.rows, slots.keys.outputs])
-        slots.keys.multiply(batch.rows, normed.pointer, into: scores.pointer)
-        SlotAddresses(scores, bias: slots.bias, active: slots.active).add(slots.values, to: x)
+    /// x ← x + Σ p V over the slots that each row addresses (``HopeParameters/Slots``); `normed` is what the link read.
+    private func recall(_ slots: HopeWeights<S>.Slots, _ inputs: [StreamInput<S>]) {
+        guard slots.memory.count > 0 else { return }
+        let width = weights.configuration.width
+        let keys = Tensor<S>(uninitialized: [batch.rows, width])
+        slots.whitening.multiply(batch.rows, normed.pointer, into: keys.pointer)
+        for row in 0..<batch.rows {
+            S.axpy(width, 1, slots.bias.pointer, keys.pointer + row * width)
+            normalize(width, keys.pointer + row * width)
+        }
+        let contexts = Tensor<S>(uninitialized: [batch.rows, slots.tokens.shape[1]])
+        for (input, span) in zip(inputs, batch.spans) {
+            let own = SlotContext.rows(input.tokens, after: input.state.recentTokens, table: slots.tokens)
+            (contexts.pointer + span.first * slots.tokens.shape[1]).update(from: own.pointer, count: own.count)
+        }
+        SlotAddresses(keys: keys, contexts: contexts, in: slots.memory).add(slots.memory.values, to: x)
     }
 
     /// silu of the hidden layer, or of its gate, times the rest.

@@ -8,9 +8,9 @@ struct AddSlotsCommand: ParsableCommand {
         commandName: "add-slots",
         abstract: "Gives a level of a trained model an associative memory to learn into.",
         discussion: """
-            Reads the model's anchors.txt, lays the keys out over what the level's links read in it, and writes a model \
+            Reads the model's anchors.txt, lays the slots out over what the level's link reads in it, and writes a model \
             that computes the same until something is learned. Databases of the model without slots do not fit the new \
-            one.
+            one. Each slot takes 4 (C + 2 D) bytes of memory, in every space.
             """)
 
     @Option(help: "The model directory.")
@@ -19,15 +19,13 @@ struct AddSlotsCommand: ParsableCommand {
     var output: String
     @Option(help: "The level.")
     var level = "medium"
-    @Option(help: "n: there are n² slots a block.")
-    var halfKeys = 64
-    @Option(help: "k: slots that a token addresses.")
-    var active = 16
-    @Option(help: "Only the last blocks have them; left out, all do.")
-    var blocks: Int?
-    @Option(help: "Tokens of anchors.txt to read.")
+    @Option(help: "N: slots there are. A short fact takes one for each of its tokens, an article about one in ten.")
+    var capacity = 16_384
+    @Option(help: "C: length of the vectors that contexts are known by.")
+    var contextSize = 256
+    @Option(help: "Tokens of anchors.txt that the link reads.")
     var tokens = 16_384
-    @Option(help: "Seed of the keys.")
+    @Option(help: "Seed of the tokens' directions.")
     var seed: UInt64 = 1
 
     func validate() throws {
@@ -45,21 +43,20 @@ struct AddSlotsCommand: ParsableCommand {
             throw ValidationError("--level \(level) has slots already; begin with the model as it was trained")
         }
         guard !loaded.anchors.rehearsal.isEmpty else {
-            throw ValidationError("\(model) has no anchors.txt to lay the keys out over")
+            throw ValidationError("\(model) has no anchors.txt to lay the slots out over")
         }
         var slotted = loaded.configuration
-        slotted.levels[index].slots = .init(halfKeys: halfKeys, active: active, blocks: blocks)
+        slotted.levels[index].slots = .init(capacity: capacity, contextSize: contextSize)
         // The slowest level takes over in consolidations what the slots hold, unless it was told what to adapt.
         let slowest = slotted.levels.count - 1
         if index < slowest && slotted.levels[slowest].adapts == nil {
-            slotted.levels[slowest].adapts = ["*.slots.values"]
-            slotted.levels[slowest].learningRate = 0.005
+            slotted.levels[slowest].adapts = ["*.slots.*"]
         }
         try slotted.validate()
         var layout = SlotLayout(loaded.configuration, loaded.base, level: index)
-        for text in loaded.anchors.rehearsal where layout.rowCount < tokens { layout.read(text) }
+        for text in loaded.anchors.rehearsal { layout.read(text, readsLink: layout.rowCount < tokens) }
         try write(layout.parameters(for: slotted, seed: seed), slotted)
-        print("\(level): \(halfKeys * halfKeys) slots a block, laid out over \(layout.rowCount) tokens, in \(output)")
+        print("\(level): \(capacity) slots, laid out over \(layout.rowCount) tokens, in \(output)")
     }
 
     private func write(_ parameters: ParameterSet<Float>, _ configuration: HopeConfiguration) throws {
@@ -67,7 +64,7 @@ struct AddSlotsCommand: ParsableCommand {
         try FileManager.default.createDirectory(at: to, withIntermediateDirectories: true)
         let weights = try SafetensorsFile(contentsOf: from.appending(path: "model.safetensors"))
         var facts = weights.metadata
-        facts["slots"] = "\(level): half_keys \(halfKeys), active \(active), seed \(seed)"
+        facts["slots"] = "\(level): capacity \(capacity), context_size \(contextSize), seed \(seed)"
         let tokenizer = try Data(contentsOf: from.appending(path: "tokenizer.json"))
         if from.standardizedFileURL != to.standardizedFileURL {
             for name in ["anchors.txt", "README.md"] {

@@ -22,7 +22,7 @@ struct LevelReporter: Sendable {
     ///   - nextDue: when it will, in words.
     func record(of level: NLCore.LevelState, lastUpdate: Date?, nextDue: String? = nil) -> LevelRecord {
         let definition = level.definition
-        let norm = level.delta.norm
+        let norm = level.deltaNorm
         return LevelRecord(
             name: definition.name, kind: .cms, owner: definition.role == .reading ? .session : .space,
             adapts: definition.adapts, chunkSize: definition.chunkSize, parameterCount: definition.parameterCount,
@@ -99,7 +99,7 @@ struct LevelReporter: Sendable {
     ) -> Store.LevelHistoryEntry {
         let (now, then) = (level.counters, previous?.counters ?? LevelCounters())
         let count = now.surpriseCount - then.surpriseCount
-        let norm = level.delta.norm
+        let norm = level.deltaNorm
         return Store.LevelHistoryEntry(
             at: generation.created, generation: generation.number, updates: now.updates, tokens: now.tokensRead,
             deltaNorm: norm, relativeDrift: relativeDrift(norm, of: level.definition.name),

@@ -17,15 +17,18 @@ struct LearnableWindow: Sendable {
     /// The closed state before the window, one of each layer.
     let start: [MixerState<Float>]
     let tokens: [Int32]
+    /// Tokens of the session before the window, as many as matter.
+    let preceding: [Int32]
     /// For each token, whether its loss is learned from.
     let learned: [Bool]
     private(set) var next = Next.unknown
 
     /// - Precondition: as many flags as tokens.
-    init(start: [MixerState<Float>], tokens: [Int32], learned: [Bool]) {
+    init(start: [MixerState<Float>], tokens: [Int32], after preceding: some Sequence<Int32>, learned: [Bool]) {
         precondition(tokens.count == learned.count, "\(learned.count) flags for \(tokens.count) tokens")
         self.start = start
         self.tokens = tokens
+        self.preceding = Array(preceding)
         self.learned = learned
     }
 
@@ -54,11 +57,12 @@ extension LearnableWindow {
     /// What a session's metadata keeps of it.
     struct Metadata: Codable {
         var tokens: [Int32]
+        var preceding: [Int32]?
         var learned: [Bool]
         var next: Next
     }
 
-    var metadata: Metadata { Metadata(tokens: tokens, learned: learned, next: next) }
+    var metadata: Metadata { Metadata(tokens: tokens, preceding: preceding, learned: learned, next: next) }
 
     /// The state before the window as tensors.
     func blobs(prefix: String) -> [StateBlob] {
@@ -86,7 +90,8 @@ extension LearnableWindow {
             throw LevelCodecError(
                 level: "working", blob: prefix, reason: "it has \(metadata.tokens.count) tokens, expected \(size)")
         }
-        self.init(start: start, tokens: metadata.tokens, learned: metadata.learned)
+        self.init(
+            start: start, tokens: metadata.tokens, after: metadata.preceding ?? [], learned: metadata.learned)
         next = metadata.next
     }
 }

@@ -108,7 +108,8 @@ extension SessionContent {
         }
         stream = try StreamState(
             decoding: EncodedStreamState(
-                tensors: parts, position: metadata.position, openTokens: Array(transcript.suffix(open))),
+                tensors: parts, position: metadata.position, openTokens: Array(transcript.suffix(open)),
+                recentTokens: transcript),
             configuration)
         fast = try LevelCodec.level(
             model.levels[0], blobs: session.blobs.filter { $0.name.hasPrefix(Prefix.fast) },

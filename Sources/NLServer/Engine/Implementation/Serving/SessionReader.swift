@@ -58,6 +58,7 @@ struct SessionReader {
         if open.count >= windowSize && flags.prefix(windowSize).contains(true) {
             var window = LearnableWindow(
                 start: content.stream.boundary, tokens: Array(open.prefix(windowSize)),
+                after: content.transcript.dropLast(content.stream.openTokens.count).suffix(LearningWindow.reach),
                 learned: Array(flags.prefix(windowSize)))
             if open.count > windowSize { window.follow(with: open[windowSize], isLearned: false) }
             content.window = window
@@ -83,7 +84,8 @@ struct SessionReader {
             let reading = try LearningWindow(levels.configuration).read(
                 window.tokens, targets: targets, weights: weights, states: window.start,
                 parameters: levels.effective.adding([content.fast.delta]),
-                trained: Set(content.fast.definition.tensors.map(\.name)), observed: content.fast.definition.observed)
+                trained: Set(content.fast.definition.tensors.map(\.name)), after: window.preceding,
+                observed: content.fast.definition.observed)
             content.fast.note(losses: zip(reading.losses, weights).filter { $0.1 > 0 }.map(\.0))
             guard let gradients = reading.gradients,
                 try content.fast.gather(gradients, inputs: reading.inputs, tokenCount: count)

@@ -1,0 +1,152 @@
+import Glibc
+
+/// Lays out the slots of a level over what the level's link reads in general text (``HopeParameters/Slots``).
+///
+/// What a link reads is crowded into a few directions; in that crowd everything resembles everything. So it is whitened:
+/// with mean μ and covariance Σ = LLᵀ, W = L⁻¹ and b = −W μ. And each token gets a random direction for contexts, as
+/// long as it is rare: ln(n / n_token)², n_token of the n tokens read being that one.
+public struct SlotLayout {
+    /// Added to the covariance's diagonal, as a share of its mean: directions hardly used must not decide alone.
+    static let ridge = 0.01
+
+    private let configuration: HopeConfiguration
+    private let parameters: ParameterSet<Float>
+    private let level: Int
+    private var statistics: InputStatistics
+    private var counts: [Int]
+
+    /// A layout over a trained model.
+    ///
+    /// - Parameters:
+    ///   - configuration: its geometry, without slots at that level.
+    ///   - level: index of the level that is to have slots.
+    public init(_ configuration: HopeConfiguration, _ parameters: ParameterSet<Float>, level: Int) {
+        self.configuration = configuration
+        self.parameters = parameters
+        self.level = level
+        statistics = InputStatistics(width: configuration.width)
+        counts = [Int](repeating: 0, count: configuration.vocabularySize)
+    }
+
+    /// Rows of the link seen so far.
+    public var rowCount: Int { statistics.count }
+
+    /// Counts the tokens of a text, and takes in what the link reads of it.
+    ///
+    /// - Parameter readsLink: false only counts, which is fast.
+    public mutating func read(_ text: LearningText, readsLink: Bool = true) {
+        for token in text.targets { counts[Int(token)] += 1 }
+        guard readsLink else { return }
+        let tape = Tape<Float>()
+        var model = HopeModel(configuration, parameters, on: tape) { _ in false }
+        var seen: [Tensor<Float>] = []
+        model.observe = { [level, configuration] block, link, input in
+            if block == configuration.layers - 1 && configuration.links(ofBlock: block)[link].level == level {
+                seen.append(input)
+            }
+        }
+        _ = model(text.inputs, batch: 1)
+        for input in seen { statistics.add(input) }
+    }
+
+    /// The parameters with what finds slots added; the slots are empty.
+    ///
+    /// - Parameters:
+    ///   - slotted: the same geometry with slots at the level.
+    ///   - seed: draws the tokens' directions.
+    public func parameters(for slotted: HopeConfiguration, seed: UInt64) -> ParameterSet<Float> {
+        var result = parameters
+        _ = HopeParameters<Void>(slotted) { name, shape in
+            guard result[name] == nil else { return }
+            if name.hasSuffix(".slots.whitening") {
+                let (whitening, bias) = statistics.whitening
+                result[name] = whitening
+                result[String(name.dropLast("whitening".count)) + "bias"] = bias
+            } else if name.hasSuffix(".slots.tokens") {
+                result[name] = directions(shape, seed: seed)
+            } else if HopeParameters<Void>.isZeroInBase(name) {
+                result[name] = .zeros(shape)
+            }
+        }
+        return result
+    }
+
+    private func directions(_ shape: Shape, seed: UInt64) -> Tensor<Float> {
+        var random = SeededRandom(seed: seed)
+        let total = Double(counts.reduce(0, +))
+        var elements: [Float] = []
+        elements.reserveCapacity(shape.count)
+        for token in 0..<shape[0] {
+            let rarity = log(total / (Double(counts[token]) + 0.5))
+            // Tokens that begin and end texts say nothing about them.
+            let isMark = [configuration.bosTokenID, configuration.eosTokenID].contains(token)
+            let length = isMark ? 0 : max(rarity, 0) * max(rarity, 0) / Double(shape[1]).squareRoot()
+            for _ in 0..<shape[1] { elements.append(Float(random.nextNormal() * length)) }
+        }
+        return Tensor(elements, shape: shape)
+    }
+}
+
+/// Mean and covariance of rows.
+private struct InputStatistics {
+    private let width: Int
+    private var sum: [Double]
+    /// Σ u uᵀ, its lower triangle.
+    private var products: [Double]
+    private(set) var count = 0
+
+    init(width: Int) {
+        self.width = width
+        sum = [Double](repeating: 0, count: width)
+        products = [Double](repeating: 0, count: width * width)
+    }
+
+    mutating func add(_ rows: Tensor<Float>) {
+        let elements = rows.elements
+        for start in stride(from: 0, to: elements.count, by: width) {
+            count += 1
+            for i in 0..<width {
+                let value = Double(elements[start + i])
+                sum[i] += value
+                for j in 0...i { products[i * width + j] += value * Double(elements[start + j]) }
+            }
+        }
+    }
+
+    /// W = L⁻¹ `[D, D]`, and b = −W μ `[D]`.
+    var whitening: (Tensor<Float>, Tensor<Float>) {
+        let mean = sum.map { $0 / Double(max(count, 1)) }
+        let factor = cholesky(mean)
+        var inverse = [Double](repeating: 0, count: width * width)
+        // L W = 1, column by column.
+        for column in 0..<width {
+            for i in column..<width {
+                var rest: Double = i == column ? 1 : 0
+                for k in column..<max(i, column) { rest -= factor[i * width + k] * inverse[k * width + column] }
+                inverse[i * width + column] = rest / factor[i * width + i]
+            }
+        }
+        let bias = (0..<width).map { i in -(0..<width).reduce(0) { $0 + inverse[i * width + $1] * mean[$1] } }
+        return (Tensor(inverse.map(Float.init), shape: [width, width]), Tensor(bias.map(Float.init), shape: [width]))
+    }
+
+    /// L of the covariance and its ridge.
+    private func cholesky(_ mean: [Double]) -> [Double] {
+        var matrix = products
+        var trace = 0.0
+        for i in 0..<width {
+            for j in 0...i { matrix[i * width + j] = matrix[i * width + j] / Double(max(count, 1)) - mean[i] * mean[j] }
+            trace += matrix[i * width + i]
+        }
+        // Inputs that never vary (no text read) are left as they are.
+        let ridge = trace > 0 ? SlotLayout.ridge * trace / Double(width) : 1
+        for i in 0..<width {
+            for j in 0...i {
+                var rest = matrix[i * width + j] + (i == j ? ridge : 0)
+                for k in 0..<j { rest -= matrix[i * width + k] * matrix[j * width + k] }
+                matrix[i * width + j] = i == j ? max(rest, ridge).squareRoot() : rest / matrix[j * width + j]
+            }
+        }
+        return matrix
+    }
+}

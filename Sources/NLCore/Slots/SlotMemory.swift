@@ -1,0 +1,198 @@
+/// The slots of a model that hold something: by what they are found, and what they say (``HopeParameters/Slots``).
+struct SlotMemory<S: TensorScalar>: Sendable {
+    /// c of the context that each was written in, `[N, C]`.
+    let contexts: Tensor<S>
+    /// z of the same, `[N, D]`.
+    let keys: Tensor<S>
+    /// V, `[N, D]`.
+    let values: Tensor<S>
+    /// The document that each was written by, from 1.
+    let episodes: [Int32]
+    /// How far z must agree with a slot's for it to speak; 0 lets every z do.
+    let strictness: [S]
+
+    /// The slots that are in use: the first, one after the other.
+    init(_ slots: HopeParameters<Tensor<S>>.Slots) {
+        self.init(
+            contexts: slots.contexts, keys: slots.keys, values: slots.values, records: slots.records)
+    }
+
+    init(contexts: Tensor<S>, keys: Tensor<S>, values: Tensor<S>, records: Tensor<S>) {
+        (self.contexts, self.keys, self.values) = (contexts, keys, values)
+        var used = 0
+        while used < records.shape[0] && records.pointer[2 * used] != 0 { used += 1 }
+        episodes = (0..<used).map { Int32(records.pointer[2 * $0]) }
+        strictness = (0..<used).map { records.pointer[2 * $0 + 1] }
+    }
+
+    /// How many slots are in use.
+    var count: Int { episodes.count }
+    /// How many there are.
+    var capacity: Int { contexts.shape[0] }
+}
+
+/// Which slots a row reads, and how strongly.
+///
+/// Of all documents the one that holds the most similar context speaks, if that context is all but the same, or if it
+/// stands out from those of all other documents: a template that many documents share singles out none of them. Among
+/// the document's slots those speak whose context and key come nearest (softmax).
+struct SlotAddresses<S: TensorScalar> {
+    /// Slots that a row reads at most.
+    static var most: Int { 8 }
+    /// Contexts this similar are the same; from the first number on, to the second, increasingly.
+    static var same: (S, S) { (0.985, 0.995) }
+    /// Less similar ones speak from here on …
+    static var similar: (S, S) { (0.5, 0.6) }
+    /// … if they are this much more similar than any of another document.
+    static var margin: (S, S) { (0.16, 0.22) }
+    /// What the key counts beside the context.
+    static var keyShare: S { 2 }
+    /// How sharply the nearest slots are told from the next.
+    static var sharpness: S { 12 }
+    /// Contexts this much less similar than the best are not looked at.
+    static var reach: S { 0.5 }
+
+    /// Where each row's slots begin in `slots` and `weights`; one more than there are rows.
+    let starts: [Int]
+    let slots: [Int32]
+    let weights: [S]
+
+    var rowCount: Int { starts.count - 1 }
+
+    init(rows: [[(slot: Int32, weight: S)]]) {
+        var starts = [0]
+        for row in rows { starts.append(starts[starts.count - 1] + row.count) }
+        self.starts = starts
+        slots = rows.flatMap { $0.map(\.slot) }
+        weights = rows.flatMap { $0.map(\.weight) }
+    }
+
+    /// Finds the slots of each row. A row's are the same whoever is read beside it.
+    ///
+    /// - Parameters:
+    ///   - keys: z, `[R, D]`, each of length 1.
+    ///   - contexts: c, `[R, C]`, each of length 1 or 0.
+    init(keys: Tensor<S>, contexts: Tensor<S>, in memory: SlotMemory<S>) {
+        let count = contexts.shape[0]
+        let found = Slots<[(slot: Int32, weight: S)]>(count: count)
+        inParallel(count, work: count * memory.count * memory.contexts.shape[1]) { row in
+            found.fill(
+                row,
+                with: Self.find(
+                    keys.pointer + row * keys.shape[1], contexts.pointer + row * contexts.shape[1], in: memory))
+        }
+        self.init(rows: found.take())
+    }
+
+    private static func find(
+        _ key: UnsafePointer<S>, _ context: UnsafePointer<S>, in memory: SlotMemory<S>
+    ) -> [(slot: Int32, weight: S)] {
+        let (width, keyWidth) = (memory.contexts.shape[1], memory.keys.shape[1])
+        let similarity = (0..<memory.count).map { S.dot(width, context, memory.contexts.pointer + $0 * width) }
+        var best: (value: S, episode: Int32) = (0, 0)
+        var runnerUp: S = 0
+        for (value, episode) in zip(similarity, memory.episodes) where value > runnerUp {
+            if episode == best.episode {
+                best.value = max(best.value, value)
+            } else if value > best.value {
+                (runnerUp, best) = (best.value, (value, episode))
+            } else {
+                runnerUp = value
+            }
+        }
+        let standsOut = ramp(best.value - runnerUp, margin) * ramp(best.value, similar)
+        let gate = max(standsOut, ramp(best.value, same))
+        guard gate > 0 else { return [] }
+        var candidates: [(slot: Int32, score: S, agreement: S)] = []
+        for slot in 0..<memory.count
+        where memory.episodes[slot] == best.episode && similarity[slot] > best.value - reach {
+            let agreement = S.dot(keyWidth, key, memory.keys.pointer + slot * keyWidth)
+            candidates.append((Int32(slot), similarity[slot] + keyShare * agreement, agreement))
+        }
+        candidates.sort { ($0.score, $1.slot) > ($1.score, $0.slot) }
+        let top = candidates[0].score
+        let weights = candidates.prefix(most).map { S.exponential(sharpness * ($0.score - top)) }
+        let total = weights.reduce(0, +)
+        return zip(candidates, weights).compactMap { candidate, weight in
+            let strict = memory.strictness[Int(candidate.slot)]
+            let speaks = strict > 0 ? ramp(candidate.agreement, (strict, strict + 0.2)) : 1
+            let weight = gate * speaks * weight / total
+            return weight > 1e-6 ? (candidate.slot, weight) : nil
+        }
+    }
+
+    private static func ramp(_ value: S, _ range: (S, S)) -> S {
+        min(max((value - range.0) / (range.1 - range.0), 0), 1)
+    }
+
+    /// y ← y + Σ weight · value, row by row.
+    ///
+    /// - Parameters:
+    ///   - values: V, `[N, D]`.
+    ///   - y: `[…, D]`.
+    func add(_ values: Tensor<S>, to y: Tensor<S>) {
+        let width = values.shape[1]
+        for row in 0..<rowCount {
+            for entry in starts[row]..<starts[row + 1] {
+                S.axpy(
+                    width, weights[entry], values.pointer + Int(slots[entry]) * width, y.pointer + row * width)
+            }
+        }
+    }
+}
+
+extension Variable {
+    /// Σ over the slots that a row reads of weight · value.
+    ///
+    /// Addresses are taken as they are: the gradient flows to the values alone.
+    ///
+    /// - Parameters:
+    ///   - values: V, `[N, D]`.
+    ///   - shape: of the result, `[…, D]`.
+    static func recall(_ addresses: SlotAddresses<S>, values: Variable, shape: Shape) -> Variable {
+        let width = values.shape[1]
+        let y = Tensor<S>.zeros(shape)
+        addresses.add(values.value, to: y)
+        return values.tape.record(y, [values]) { tape, dy in
+            guard let d = tape.gradientBuffer(values) else { return }
+            // In the order of the rows, on one thread: rows share slots.
+            for row in 0..<addresses.rowCount {
+                for entry in addresses.starts[row]..<addresses.starts[row + 1] {
+                    S.axpy(
+                        width, addresses.weights[entry], dy.pointer + row * width,
+                        d + Int(addresses.slots[entry]) * width)
+                }
+            }
+        }
+    }
+}
+
+extension HopeParameters.Slots {
+    /// The same over other contents.
+    func map<Other>(_ transform: (Content) -> Other) -> HopeParameters<Other>.Slots {
+        HopeParameters<Other>.Slots(
+            whitening: transform(whitening), bias: transform(bias), tokens: transform(tokens),
+            contexts: transform(contexts), keys: transform(keys), values: transform(values),
+            records: transform(records))
+    }
+}
+
+extension HopeParameters.Slots {
+    /// z of each row: (W u + b) / ‖W u + b‖.
+    ///
+    /// - Parameter u: `[…, D]`.
+    /// - Returns: `[R, D]`.
+    func keys<S: TensorScalar>(of u: Tensor<S>) -> Tensor<S> where Content == Tensor<S> {
+        let width = u.shape.last
+        let rows = u.count / width
+        let z = Tensor<S>(uninitialized: [rows, width])
+        S.multiplyRows(
+            ProductShape(m: rows, n: width, k: width, transposeB: true), u.pointer, width, whitening.pointer, width,
+            z.pointer, width, accumulate: false)
+        for row in 0..<rows {
+            S.axpy(width, 1, bias.pointer, z.pointer + row * width)
+            normalize(width, z.pointer + row * width)
+        }
+        return z
+    }
+}

@@ -1,0 +1,281 @@
+/// Writes a document into the slots of an acquisition level, window by window.
+///
+/// What the model reads before its slots does not depend on what they hold, so a window is read once; then each
+/// surprising token gets a slot of its own, and the values alone are learned, through what comes after the slots: a
+/// link or two and the head, token by token. Contexts of other texts find no slot, so nothing has to be rehearsed.
+///
+/// The outcome is a pure function of the levels, the text and the settings.
+struct SlotWriter: Sendable {
+    /// Loss at which a token is known, in nats: it is then said even where only a part of its slot is heard.
+    static let known: Float = 0.02
+    /// What a token without a slot may lose, in nats, before it gets one.
+    static let slack: Float = 0.1
+    /// How far the key of a slot of a long document must agree: between its slots are tokens that have none.
+    static let strictness: Float = 0.35
+    /// Contexts and keys more similar than this are one.
+    static let identical: Float = 0.9999
+    /// Steps between two looks at all tokens of the window.
+    static let round = 8
+    /// Length of a step, as a share of the rms of what the slots add to.
+    static let stepShare: Float = 0.1
+
+    /// One window in the making.
+    private struct Window: Sendable {
+        /// Where the slots' part of the residual stream goes, without what is being learned: `[T, D]`.
+        var rest: Tensor<Float>
+        var keys: Tensor<Float>
+        var contexts: Tensor<Float>
+        var targets: [Int32]
+        /// Loss that each token may have.
+        var limits: [Float]
+        var losses: [Float]
+        var addresses: SlotAddresses<Float>
+        /// The slots that are learned, by their place in `values`.
+        var slots: [Int32]
+        var values: Tensor<Float>
+        var firstMoment: Tensor<Float>
+        var secondMoment: Tensor<Float>
+        var steps = 0
+        var states: [MixerState<Float>]
+    }
+
+    /// Name of the link that has the slots.
+    private let link: String
+    private let mostSteps: Int
+    private let episode: Float
+    /// Whether every token gets a slot: a short document is then known in other words as well.
+    private let isDense: Bool
+    /// Mean loss that the document is to reach.
+    private let target: Double
+    private var window: Window?
+
+    /// Whether a window is half learned.
+    var isInWindow: Bool { window != nil }
+    /// Tokens that found no room.
+    private(set) var rejected = 0
+    /// Σ of the losses of tokens whose contexts say too little, in nats: a text's first words.
+    private var unknowable = 0.0
+
+    /// - Returns: nil where no acquisition level has slots.
+    init?(_ levels: SpaceLevels, text: LearningText, episode: Int, target: Double, settings: Acquisition.Settings) {
+        guard let name = levels.slotLink(of: .acquisition) else { return nil }
+        link = name
+        mostSteps = settings.maximumPasses
+        isDense = text.tokenCount <= settings.shortLength
+        self.target = target
+        self.episode = Float(episode)
+    }
+
+    /// Reads a window, or takes a few steps on the one that was read.
+    ///
+    /// - Parameter last: states after the window before.
+    /// - Returns: losses and states when the window is written, and the nats among them that cannot be learned; nil before.
+    mutating func step(
+        _ text: LearningText, _ range: Range<Int>, states: [MixerState<Float>]?, levels: inout SpaceLevels
+    ) throws(NumericsError) -> (losses: [Float], unknowable: Double, states: [MixerState<Float>])? {
+        if window == nil { try open(text, range, states, &levels) }
+        guard var current = window else { return nil }
+        let unknown = current.losses.indices.filter { current.losses[$0] > current.limits[$0] }
+        if !unknown.isEmpty && current.steps < mostSteps && !current.slots.isEmpty {
+            for _ in 0..<min(Self.round, mostSteps - current.steps) { try learn(unknown, &current, levels) }
+            current.losses = try losses(current, levels)
+            window = current
+            return nil
+        }
+        levels.write(current.values, to: current.slots, of: "\(link).slots.values")
+        levels.noteWritten(.acquisition, tokens: range.count, losses: current.losses)
+        window = nil
+        defer { unknowable = 0 }
+        return (current.losses, unknowable, current.states)
+    }
+
+    // MARK: - A window
+
+    private mutating func open(
+        _ text: LearningText, _ range: Range<Int>, _ states: [MixerState<Float>]?, _ levels: inout SpaceLevels
+    ) throws(NumericsError) {
+        let inputs = Array(text.inputs[range])
+        let model = Self.model(levels)
+        let site = model.readToSlots(inputs, batch: 1, states: states)
+        guard let u = site.u?.value, let number = model.slotLink,
+            let slots = model.parameters.blocks.last?.levels[number].slots?.map(\.value)
+        else { preconditionFailure("\(link) has no slots") }
+        let width = levels.configuration.width
+        let keys = slots.keys(of: u)
+        let contexts = SlotContext.rows(inputs, after: text.inputs[..<range.lowerBound], table: slots.tokens)
+        let x = site.x.value.reshaped([inputs.count, width])
+        var draft = Window(
+            rest: x, keys: keys, contexts: contexts, targets: Array(text.targets[range]), limits: [], losses: [],
+            addresses: SlotAddresses(keys: keys, contexts: contexts, in: SlotMemory(slots)), slots: [],
+            values: .zeros([0, width]), firstMoment: .zeros([0, width]), secondMoment: .zeros([0, width]),
+            states: site.states)
+        // As things stand: every slot is heard, none is learned.
+        draft.rest = x.copy()
+        draft.addresses.add(slots.values, to: draft.rest)
+        draft.addresses = SlotAddresses(rows: inputs.map { _ in [] })
+        draft.losses = try losses(draft, levels)
+        let knowable = draft.losses.indices.filter { row in
+            let width = contexts.shape[1]
+            return Float.dot(width, contexts.pointer + row * width, contexts.pointer + row * width) > 0
+        }
+        unknowable += draft.losses.indices.filter { !knowable.contains($0) }.reduce(0) { $0 + Double(draft.losses[$1]) }
+        let wanted = wanted(knowable, draft.losses)
+        draft.limits = draft.losses.indices.map { wanted.contains($0) ? Self.known : draft.losses[$0] + Self.slack }
+        draft.slots = allocate(wanted, draft, &levels)
+        address(&draft, x, levels)
+        draft.losses = try losses(draft, levels)
+        window = draft
+    }
+
+    /// The tokens that get a slot: all of a short document's; of a long one's the fewest that bring the mean to the
+    /// target, the most surprising first.
+    private func wanted(_ knowable: [Int], _ losses: [Float]) -> Set<Int> {
+        if isDense { return Set(knowable) }
+        var sum = losses.reduce(0) { $0 + Double($1) }
+        let goal = target * 0.95 * Double(losses.count)
+        var chosen: Set<Int> = []
+        for row in knowable.sorted(by: { (losses[$0], $1) > (losses[$1], $0) }) {
+            guard sum > goal, losses[row] > Self.known else { break }
+            sum -= Double(losses[row] - Self.known)
+            chosen.insert(row)
+        }
+        return chosen
+    }
+
+    /// Gives tokens their slots: those of the same context and key where there are, else empty ones.
+    private mutating func allocate(_ rows: Set<Int>, _ draft: Window, _ levels: inout SpaceLevels) -> [Int32] {
+        let memory = levels.slotMemory(link)
+        let (width, keyWidth) = (draft.contexts.shape[1], draft.keys.shape[1])
+        var slots: Set<Int32> = []
+        var fresh: [Int] = []
+        for row in rows.sorted() {
+            let context = draft.contexts.pointer + row * width
+            let key = draft.keys.pointer + row * keyWidth
+            let same = (0..<memory.count).first { slot in
+                Float.dot(width, context, memory.contexts.pointer + slot * width) > Self.identical
+                    && Float.dot(keyWidth, key, memory.keys.pointer + slot * keyWidth) > Self.identical
+            }
+            if let same { slots.insert(Int32(same)) } else { fresh.append(row) }
+        }
+        let room = memory.capacity - memory.count
+        rejected += max(fresh.count - room, 0)
+        fresh = Array(fresh.prefix(room))
+        let places = fresh.indices.map { Int32(memory.count + $0) }
+        let records = fresh.flatMap { _ in [episode, isDense ? 0 : Self.strictness] }
+        levels.write(draft.contexts.rows(fresh), to: places, of: "\(link).slots.contexts")
+        levels.write(draft.keys.rows(fresh), to: places, of: "\(link).slots.keys")
+        levels.write(Tensor(records, shape: [fresh.count, 2]), to: places, of: "\(link).slots.records")
+        return slots.sorted() + places
+    }
+
+    /// Separates what the tokens read of slots that are learned from what they read of others.
+    private func address(_ draft: inout Window, _ x: Tensor<Float>, _ levels: SpaceLevels) {
+        let memory = levels.slotMemory(link)
+        let places = Dictionary(uniqueKeysWithValues: draft.slots.enumerated().map { ($0.element, Int32($0.offset)) })
+        let all = SlotAddresses(keys: draft.keys, contexts: draft.contexts, in: memory)
+        var own: [[(slot: Int32, weight: Float)]] = []
+        var others = own
+        for row in 0..<all.rowCount {
+            let entries = (all.starts[row]..<all.starts[row + 1]).map { (slot: all.slots[$0], weight: all.weights[$0]) }
+            own.append(
+                entries.compactMap { entry in places[entry.slot].map { (slot: $0, weight: entry.weight) } })
+            others.append(entries.filter { places[$0.slot] == nil })
+        }
+        draft.rest = x.copy()
+        SlotAddresses(rows: others).add(memory.values, to: draft.rest)
+        draft.addresses = SlotAddresses(rows: own)
+        draft.values = memory.values.rows(draft.slots.map(Int.init))
+        draft.firstMoment = .zeros(draft.values.shape)
+        draft.secondMoment = .zeros(draft.values.shape)
+    }
+
+    // MARK: - Learning
+
+    private static func model(_ levels: SpaceLevels, on tape: Tape<Float> = Tape()) -> HopeModel<Float> {
+        HopeModel(levels.configuration, levels.effective, on: tape) { _ in false }
+    }
+
+    private func losses(_ window: Window, _ levels: SpaceLevels) throws(NumericsError) -> [Float] {
+        let tape = Tape<Float>()
+        let x = window.rest.copy()
+        window.addresses.add(window.values, to: x)
+        let logits = Self.model(levels, on: tape).readOn(from: tape.constant(x))
+        let losses = logits.crossEntropy(
+            window.targets, weights: [Float](repeating: 0, count: window.targets.count)
+        ).rowLosses
+        guard losses.allSatisfy(\.isFinite) else { throw .nonFiniteLoss }
+        return losses
+    }
+
+    /// One AdamW step of the values on the loss of some tokens.
+    private func learn(_ rows: [Int], _ window: inout Window, _ levels: SpaceLevels) throws(NumericsError) {
+        let tape = Tape<Float>()
+        let values = tape.parameter(window.values)
+        let addresses = SlotAddresses(
+            rows: rows.map { row in
+                (window.addresses.starts[row]..<window.addresses.starts[row + 1]).map {
+                    (slot: window.addresses.slots[$0], weight: window.addresses.weights[$0])
+                }
+            })
+        let rest = window.rest.rows(rows)
+        let x = tape.constant(rest) + Variable.recall(addresses, values: values, shape: rest.shape)
+        let (loss, losses) = Self.model(levels, on: tape).readOn(from: x).crossEntropy(
+            rows.map { window.targets[$0] }, weights: [Float](repeating: 1, count: rows.count))
+        guard losses.allSatisfy(\.isFinite) else { throw .nonFiniteLoss }
+        tape.backward(from: loss)
+        guard let gradient = tape.gradient(of: values) else { return }
+        guard gradient.isFinite else { throw .nonFiniteGradient("\(link).slots.values") }
+        window.steps += 1
+        let scale = (rest.squaredNorm / Double(max(rest.count, 1))).squareRoot()
+        let next = window.values.copy()
+        Float.adamW(
+            next.count,
+            AdamWStep(
+                learningRate: Self.stepShare * Float(scale), beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0,
+                correction1: 1 - power(0.9, window.steps), correction2: 1 - power(0.99, window.steps),
+                gradientScale: 1),
+            gradient.pointer, next.pointer, window.firstMoment.pointer, window.secondMoment.pointer)
+        window.values = next
+    }
+
+    private func power(_ base: Float, _ exponent: Int) -> Float { (0..<exponent).reduce(1) { result, _ in result * base } }
+}
+
+extension SpaceLevels {
+    /// Name of the link whose slots a level of some role writes.
+    func slotLink(of role: LevelDefinition.Role) -> String? {
+        for tensor in levels.filter({ $0.definition.role == role }).flatMap(\.definition.tensors)
+        where tensor.name.hasSuffix(".slots.values") {
+            return String(tensor.name.dropLast(".slots.values".count))
+        }
+        return nil
+    }
+
+    /// The number that the next document in slots gets.
+    var nextEpisode: Int {
+        guard let link = slotLink(of: .acquisition) else { return 1 }
+        return Int(slotMemory(link).episodes.max() ?? 0) + 1
+    }
+
+    /// What the slots of a link hold, all levels together.
+    func slotMemory(_ link: String) -> SlotMemory<Float> {
+        func part(_ name: String) -> Tensor<Float> {
+            guard let tensor = effective["\(link).slots.\(name)"] else { preconditionFailure("\(link) has no slots") }
+            return tensor
+        }
+        return SlotMemory(
+            contexts: part("contexts"), keys: part("keys"), values: part("values"), records: part("records"))
+    }
+}
+
+extension Tensor {
+    /// Some rows of a matrix, in the order asked for.
+    func rows(_ wanted: [Int]) -> Tensor {
+        let width = shape[1]
+        let result = Tensor(uninitialized: [wanted.count, width])
+        for (place, row) in wanted.enumerated() {
+            (result.pointer + place * width).update(from: pointer + row * width, count: width)
+        }
+        return result
+    }
+}
