@@ -162,7 +162,9 @@ public struct Acquisition: Sendable {
                 (phase, pass) = (.learning, pass + 1)
                 break
             }
-            guard pass > 0 && loss <= target && settings.settlingSteps > 0 && !trained.isEmpty else { return finish(loss) }
+            guard pass > 0 && loss <= target && settings.settlingSteps > 0 && !trained.isEmpty else {
+                return finish(loss)
+            }
             phase = .settling
             learned = (levels, loss)
             tryShare()

@@ -184,7 +184,8 @@ public struct Consolidation: Sendable {
     ///
     /// - Returns: how the consolidation ends; nil if it goes on with another pass.
     private mutating func judge(_ after: Losses, documents: [Double]) -> Outcome? {
-        let canGoOn = !new.isEmpty && !trained.isEmpty && pass < settings.maximumPasses && tokens < settings.maximumTokens
+        let canGoOn =
+            !new.isEmpty && !trained.isEmpty && pass < settings.maximumPasses && tokens < settings.maximumTokens
         if let reason = fault(after) {
             // More passes may mend a recall that fell, never one that cost the anchors too much.
             if adoptable == nil && canGoOn && isAnchorsKept(after) { return nil }

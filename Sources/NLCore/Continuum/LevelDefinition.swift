@@ -100,7 +100,11 @@ public struct LevelDefinition: Sendable, Hashable {
             )
         }
         let matrices = configuration.linkMatrices(of: nil)
-        if optimizer.rule == .dgd, let other = found.first(where: { !matrices.contains($0.name) }) {
+        if optimizer.rule == .dgd,
+            let other = found.first(where: {
+                !matrices.contains($0.name) && !HopeParameters<Void>.isZeroInBase($0.name)
+            })
+        {
             throw ConfigurationError(
                 key: "cms_levels",
                 message:
@@ -111,7 +115,7 @@ public struct LevelDefinition: Sendable, Hashable {
     }
 
     /// Matrices whose inputs the rule wants to see.
-    public var observed: Set<String> { optimizer.rule == .dgd ? Set(tensors.map(\.name)) : [] }
+    public var observed: Set<String> { optimizer.rule == .dgd ? Set(trained.map(\.name)) : [] }
 
     /// The shape of Σ x̂x̂ᵀ over a matrix's inputs.
     public func inputShape(of name: String) -> Shape? {

@@ -21,7 +21,9 @@ enum SlotContext {
     /// - Parameters:
     ///   - preceding: the tokens read before, of which the last `span − 1` count.
     ///   - table: T, `[V, C]`.
-    static func rows<S: TensorScalar>(_ tokens: [Int32], after preceding: some Collection<Int32>, table: Tensor<S>) -> Tensor<S> {
+    static func rows<S: TensorScalar>(_ tokens: [Int32], after preceding: some Collection<Int32>, table: Tensor<S>)
+        -> Tensor<S>
+    {
         let width = table.shape[1]
         let history = Array(preceding.suffix(span - 1)) + tokens
         let first = history.count - tokens.count

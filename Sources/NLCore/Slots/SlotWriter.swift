@@ -238,7 +238,9 @@ struct SlotWriter: Sendable {
         window.values = next
     }
 
-    private func power(_ base: Float, _ exponent: Int) -> Float { (0..<exponent).reduce(1) { result, _ in result * base } }
+    private func power(_ base: Float, _ exponent: Int) -> Float {
+        (0..<exponent).reduce(1) { result, _ in result * base }
+    }
 }
 
 extension SpaceLevels {

@@ -47,7 +47,7 @@ import Testing
             for _ in 0..<2 {
                 _ = try levels.learn(
                     role, levels.tensors(of: role), by: LearningWindow(configuration), text.inputs,
-                    targets: text.targets, states: nil)
+                    targets: text.targets, after: [Int32](), states: nil)
             }
         }
         #expect(levels.levels.contains { $0.counters.updates > 0 })

@@ -13,7 +13,7 @@ import Testing
 
     private func run(_ arguments: [String] = [], output: URL) throws {
         let common = ["--model", home.model.path, "--output", output.path, "--tokens", "1024"]
-        try AddSlotsCommand.parse(common + ["--half-keys", "12", "--active", "4"] + arguments).run()
+        try AddSlotsCommand.parse(common + ["--capacity", "144", "--context-size", "48"] + arguments).run()
     }
 
     @Test func theModelComputesTheSameAndLearnsIntoItsSlots() throws {
@@ -22,13 +22,16 @@ import Testing
         let (before, after) = (
             try LoadedModel(directory: home.model.path), try LoadedModel(directory: output.path)
         )
-        #expect(after.levels[1].tensors.map(\.name) == (0..<2).map { "blocks.\($0).levels.1.slots.values" })
+        #expect(
+            after.levels[1].tensors.map(\.name)
+                == ["contexts", "keys", "values", "records"].map { "blocks.1.levels.1.slots.\($0)" })
         #expect(after.levels[2].tensors == after.levels[1].tensors)
-        #expect(after.levels[1].tensors.allSatisfy { $0.shape == [144, 32] })
+        #expect(after.levels[1].tensors.allSatisfy { $0.shape.axes[0] == 144 })
         #expect(after.fingerprint != before.fingerprint)
         #expect(
             try SafetensorsFile(contentsOf: output.appendingPathComponent("model.safetensors")).names
-                .allSatisfy { !$0.hasSuffix(".values") })
+                .filter { $0.contains(".slots.") }
+                == ["whitening", "bias", "tokens"].map { "blocks.1.levels.1.slots.\($0)" })
         // Weights are stored as bfloat16, so the two are compared as they are stored.
         let tokens = after.tokens(of: "The miller watched the water.")
         func logits(_ configuration: HopeConfiguration, _ parameters: ParameterSet<Float>) -> [Float] {
@@ -52,7 +55,7 @@ import Testing
     @Test func whatCannotBeIsSaid() throws {
         let output = URL(fileURLWithPath: home.path).appendingPathComponent("slotted")
         #expect { try run(["--level", "deep"], output: output) } throws: { "\($0)".contains("fast, medium, slow") }
-        #expect { try run(["--active", "12"], output: output) } throws: { "\($0)".contains("slots.active") }
+        #expect { try run(["--capacity", "0"], output: output) } throws: { "\($0)".contains("slots.capacity") }
         try FileManager.default.removeItem(at: home.model.appendingPathComponent("anchors.txt"))
         #expect { try run(output: output) } throws: { "\($0)".contains("anchors.txt") }
         #expect(!FileManager.default.fileExists(atPath: output.path))

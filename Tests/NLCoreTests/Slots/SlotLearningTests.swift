@@ -1,0 +1,116 @@
+import TestSupport
+import Testing
+
+@testable import NLCore
+
+/// Slots in the model: what is written is known, by every way of reading, and leaves everything else as it was.
+@Suite struct SlotLearningTests {
+    @Test func emptySlotsChangeNothing() {
+        let (configuration, parameters) = SlotCases.slotted()
+        let tokens = TinyModel.text(seed: 9, length: 30).inputs
+        let without = StreamingCases.readOnTape(TinyModel.configuration, TinyModel.parameters(), tokens)
+        let with = StreamingCases.readOnTape(configuration, parameters, tokens)
+        expectSame(with.logits, without.logits, "logits")
+    }
+
+    @Test func aTextIsLearnedAndOthersKeepTheirBits() throws {
+        let start = try SlotCases.levels()
+        let texts = (1...4).map { TinyModel.text(seed: $0, length: 24) }
+        let others = (11...14).map { TinyModel.text(seed: $0, length: 40) }
+        var levels = start
+        for text in texts {
+            let (after, outcome) = try SlotCases.learn(text, into: levels)
+            #expect(outcome.targetReached && outcome.loss < outcome.baseLoss / 3, "\(outcome)")
+            levels = after
+        }
+        let kept = try SlotCases.losses(texts, levels)
+        #expect(kept.allSatisfy { $0 < 1.5 }, "after all: \(kept)")
+        let (before, after) = (try SlotCases.losses(others, start), try SlotCases.losses(others, levels))
+        #expect(zip(before, after).count { $0 == $1 } >= 3, "others were \(before), are \(after)")
+        #expect(levels["medium"]?.counters.updates == 8)
+        #expect(levels["slow"]?.delta.norm == 0)
+    }
+
+    @Test func streamsAgreeWithTheTapeAndWithEachOther() throws {
+        let text = TinyModel.text(seed: 2, length: 90)
+        let (levels, _) = try SlotCases.learn(text, into: SlotCases.levels())
+        let weights = try HopeWeights(levels.configuration, levels.effective)
+        let whole = try StreamingCases.read(text.inputs, [text.inputs.count], weights)
+        let onTape = StreamingCases.readOnTape(levels.configuration, levels.effective, text.inputs)
+        let empty = StreamingCases.readOnTape(levels.configuration, levels.base, text.inputs)
+        #expect(onTape.logits != empty.logits)
+        expectClose(whole.logits.map { Double($0) }, onTape.logits.map { Double($0) }, .float, "stream against tape")
+        for split in StreamingCases.splits(of: text.inputs.count, random: 4, seed: 7).suffix(20) {
+            expectSame(try StreamingCases.read(text.inputs, split, weights).logits, whole.logits, "split \(split)")
+        }
+        // A state that was stored and read again goes on as if it had not been.
+        let first = try StreamingCases.read(text.inputs, [70], weights)
+        let again = try StreamState(decoding: first.state.encoded(), levels.configuration)
+        let rest = try StreamingCases.read(Array(text.inputs[70...]), [text.inputs.count - 70], weights, from: again)
+        expectSame(rest.logits, Array(whole.logits.suffix(rest.logits.count)), "after storing")
+    }
+
+    @Test func theSameContextTaughtAgainSaysTheNewThing() throws {
+        let first = TinyModel.text(seed: 5, length: 16)
+        var tokens = Array(first.targets.dropLast())
+        tokens[15] = tokens[15] == 7 ? 8 : 7
+        let second = LearningText(tokens, configuration: TinyModel.configuration)
+        var levels = try SlotCases.learn(first, into: SlotCases.levels()).levels
+        let used = levels.slotMemory(SlotCases.link).count
+        levels = try SlotCases.learn(second, into: levels).levels
+        #expect(try SlotCases.losses([second], levels)[0] < SlotCases.losses([first], levels)[0])
+        // All but what differs stands in the slots that were there.
+        #expect(levels.slotMemory(SlotCases.link).count - used <= 2)
+    }
+
+    @Test func whatFindsNoRoomIsNotLearnedAndHarmsNothing() throws {
+        let full = try SlotCases.learn(TinyModel.text(seed: 1, length: 24), into: SlotCases.levels(capacity: 10))
+        #expect(!full.outcome.targetReached)
+        #expect(full.levels.slotMemory(SlotCases.link).count == 10)
+        let (after, outcome) = try SlotCases.learn(TinyModel.text(seed: 2, length: 24), into: full.levels)
+        #expect(!outcome.targetReached && outcome.loss == outcome.lossBefore)
+        #expect(
+            after.effective["\(SlotCases.link).slots.values"]?.elements
+                == full.levels.effective["\(SlotCases.link).slots.values"]?.elements)
+    }
+
+    @Test func aLongTextGetsSlotsForItsSurprisesAlone() throws {
+        let text = TinyModel.text(seed: 3, length: 60)
+        let (levels, outcome) = try SlotCases.learn(text, into: SlotCases.levels()) {
+            ($0.shortLength, $0.longLength, $0.longTargetShare) = (20, 40, 0.7)
+        }
+        let used = levels.slotMemory(SlotCases.link).count
+        #expect(outcome.targetReached && used > 5 && used < 40, "\(used) slots, \(outcome)")
+    }
+
+    @Test func consolidationHandsSlotsToTheSlowLevelAsTheyAre() throws {
+        let text = TinyModel.text(seed: 1, length: 24)
+        let levels = try SlotCases.learn(text, into: SlotCases.levels()).levels
+        var consolidation = Consolidation(
+            levels, new: [text], old: [], gate: [TinyModel.text(seed: 30, length: 30)],
+            rehearsal: Rehearsal(journal: [], anchors: [], seed: 1), seed: 4, settings: .init())
+        while true {
+            guard case .finished(let outcome) = consolidation.step() else { continue }
+            #expect(outcome.isAdopted && outcome.passes == 0)
+            break
+        }
+        #expect(consolidation.levels["medium"]?.delta.norm == 0)
+        for (name, tensor) in levels.effective.entries {
+            #expect(consolidation.levels.effective[name]?.elements == tensor.elements, "\(name)")
+        }
+    }
+
+    @Test func badGeometryIsNamed() {
+        for (slots, word) in [
+            (HopeConfiguration.Level.Slots(capacity: 0, contextSize: 64), "slots.capacity"),
+            (.init(capacity: 8, contextSize: 4), "slots.context_size"),
+        ] {
+            var configuration = TinyModel.configuration
+            configuration.levels[1].slots = slots
+            #expect { try configuration.validate() } throws: { "\($0)".contains(word) }
+            configuration.levels[1].slots = .init(capacity: 8, contextSize: 64)
+            configuration.levels[2].slots = .init(capacity: 8, contextSize: 64)
+            #expect { try configuration.validate() } throws: { "\($0)".contains("more than one level") }
+        }
+    }
+}
