@@ -15,7 +15,7 @@ struct EvalCommand: AsyncParsableCommand {
             Suites: counterfact, zsre (edits); tofu, clinc150, banking77 (tasks one after another); articles (loss); \
             squad-closed-book (questions without their passage).
             Rows: base (the untouched model), ours, ours_recall (and passages of the journal), recall (passages only), \
-            naive (no rehearsal, settling or consolidation), full (the same, all tensors).
+            naive (links fine-tuned: no slots, rehearsal, settling or consolidation), full (the same, all dense tensors).
             """)
 
     @Argument(help: "Which suite: \(EvaluationSettings.Suite.allCases.map(\.rawValue).joined(separator: ", ")).")

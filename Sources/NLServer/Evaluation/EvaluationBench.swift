@@ -27,9 +27,11 @@ struct EvaluationBench: Sendable {
             try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
             defer { try? FileManager.default.removeItem(at: directory) }
             var served = model
-            if learner == .full {
+            if let tensors = learner.adapts {
                 let copy = directory.appending(path: "model")
-                try FullModel.write(of: model, to: copy, learningRate: settings.fullLearningRate)
+                try FineTunedModel.write(
+                    of: model, to: copy, adapting: tensors,
+                    learningRate: learner == .full ? settings.fullLearningRate : nil)
                 served = copy.path
             }
             let daemon = try SpawnedDaemon(

@@ -8,9 +8,9 @@ enum EvaluationRow: String, Sendable, CaseIterable {
     case oursRecall = "ours_recall"
     /// The base with passages of the journal: retrieval and nothing learned.
     case recall
-    /// The same levels fine-tuned: no rehearsal, no settling, no consolidation.
+    /// The links of the same level fine-tuned: no slots, no rehearsal, no settling, no consolidation.
     case naive
-    /// All tensors fine-tuned in the same way.
+    /// All tensors but slots fine-tuned in the same way.
     case full
 
     /// Which memory answers.
@@ -42,6 +42,15 @@ enum LearningMethod: String, Sendable, CaseIterable {
     /// Options of `serve` that make it so.
     var options: [String] {
         self == .ours ? [] : ["--rehearsal-share", "0", "--settling", "false"]
+    }
+
+    /// Patterns of the tensors that are stepped; nil leaves the model as it is. Slots are ours.
+    var adapts: [String]? {
+        switch self {
+        case .ours: nil
+        case .naive: ["cms"]
+        case .full: ["embedding", "*gain", "*.mixer.*", "*.up", "*.down"]
+        }
     }
 
     /// Consolidation, with its gate, is ours.

@@ -153,12 +153,19 @@ import Testing
     @Test func theFullModelAdaptsEverythingAndLinksItsWeights() throws {
         let home = try EngineHome()
         let copy = URL(filePath: home.path).appending(path: "full")
-        try FullModel.write(of: home.model.path, to: copy, learningRate: 0.5)
+        let adapts = try #require(LearningMethod.full.adapts)
+        try FineTunedModel.write(of: home.model.path, to: copy, adapting: adapts, learningRate: 0.5)
         let model = try LoadedModel(directory: copy.path)
         #expect(model.levels[1].parameterCount == model.base.parameterCount)
         #expect(model.levels[1].optimizer.learningRate == 0.5)
         #expect(model.levels[2].parameterCount < model.base.parameterCount)
         let weights = copy.appending(path: "model.safetensors").path
         #expect(try FileManager.default.destinationOfSymbolicLink(atPath: weights).hasSuffix("model.safetensors"))
+        let naive = URL(filePath: home.path).appending(path: "naive")
+        let links = try #require(LearningMethod.naive.adapts)
+        try FineTunedModel.write(of: home.model.path, to: naive, adapting: links, learningRate: nil)
+        let level = try LoadedModel(directory: naive.path).levels[1]
+        #expect(level.tensors.allSatisfy { $0.name.contains(".levels.1.") } && !level.tensors.isEmpty)
+        #expect(level.optimizer.learningRate == FineTunedModel.learningRate)
     }
 }
