@@ -161,7 +161,10 @@ struct ModelDirectory {
         let file = try checked { try SafetensorsFile(contentsOf: url(.weights)) }
         var wanted: [(name: String, shape: Shape)] = []
         _ = HopeParameters<Void>(configuration) { name, shape in wanted.append((name, shape)) }
-        let bytes = wanted.reduce(0.0) { $0 + $1.shape.axes.reduce(4.0) { $0 * Double($1) } }
+        let bytes = wanted.reduce(0.0) { sum, parameter in
+            let shape = HopeParameters<Void>.baseShape(parameter.name, of: parameter.shape)
+            return sum + shape.axes.reduce(4.0) { $0 * Double($1) }
+        }
         let memory = Double(ProcessInfo.processInfo.physicalMemory)
         try require(
             bytes <= memory,
@@ -178,7 +181,7 @@ struct ModelDirectory {
         let isLarge = wanted.reduce(0) { $0 + $1.shape.count } >= Self.largeParameterCount
         for (name, shape) in wanted {
             if !found.contains(name) {
-                parameters[name] = .untouchedZeros(shape)
+                parameters[name] = .zeros(HopeParameters<Void>.baseShape(name, of: shape))
                 continue
             }
             let axes = file.tensor(named: name)?.shape ?? []
