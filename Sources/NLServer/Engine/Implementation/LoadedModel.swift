@@ -49,7 +49,7 @@ struct LoadedModel: Sendable {
         }
         anchorFile = try directory.anchors(tokenizer, configuration)
         fingerprint = ModelFingerprint(
-            architecture: try directory.digest(.configuration).hex, tokenizer: try directory.digest(.tokenizer).hex,
+            architecture: try directory.architectureDigest().hex, tokenizer: try directory.digest(.tokenizer).hex,
             weights: weightsDigest.value.hex)
         id = directory.name
         created = directory.modified(.weights)
@@ -135,6 +135,16 @@ struct ModelDirectory {
         } catch {
             throw self.error("\(file.rawValue) cannot be read: \((error as NSError).localizedDescription)")
         }
+    }
+
+    /// The digest of config.json, whatever the capacity of its slots: that may be raised under a database, since slots
+    /// that are not used leave no trace in it.
+    func architectureDigest() throws(EngineError) -> SHA256Digest {
+        let bytes = try data(.configuration)
+        guard let text = String(validating: bytes, as: UTF8.self), text.contains("\"slots\"") else {
+            return SHA256Digest(of: bytes)
+        }
+        return SHA256Digest(of: text.replacing(/"capacity"\s*:\s*[0-9]+/, with: "\"capacity\":0"))
     }
 
     func digest(_ file: File) throws(EngineError) -> SHA256Digest { SHA256Digest(of: try data(file)) }
