@@ -29,6 +29,9 @@ public struct Acquisition: Sendable {
         public var settlingSteps = 4
         /// Tokens rehearsed for each token read, half journal, half anchors.
         public var rehearsalRatio = 1.0
+        /// Slots there might be when it was learned first: learned again, it must find no more room. Nil: as many as
+        /// the configuration says.
+        public var slotCapacity: Int?
 
         /// The defaults.
         public init() {}

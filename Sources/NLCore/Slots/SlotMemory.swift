@@ -147,7 +147,7 @@ struct SlotAddresses<S: TensorScalar> {
             candidates.append((Int32(slot), similarity[slot] + keyShare * agreement, agreement))
         }
         candidates.sort { ($0.score, $1.slot) > ($1.score, $0.slot) }
-        let top = candidates[0].score
+        guard let top = candidates.first?.score else { return [] }
         let weights = candidates.prefix(most).map { S.exponential(sharpness * ($0.score - top)) }
         let total = weights.reduce(0, +)
         return zip(candidates, weights).compactMap { candidate, weight in

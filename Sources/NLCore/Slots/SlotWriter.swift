@@ -18,6 +18,8 @@ struct SlotWriter: Sendable {
     static let identical: Float = 0.9999
     /// Steps between two looks at all tokens of the window.
     static let round = 8
+    /// Documents that slots can tell apart: a record is a `Float`.
+    static let mostEpisodes = 1 << 24
     /// Length of a step, as a share of the rms of what the slots add to.
     static let stepShare: Float = 0.1
 
@@ -44,6 +46,8 @@ struct SlotWriter: Sendable {
     /// Name of the link that has the slots.
     private let link: String
     private let mostSteps: Int
+    /// Slots there may be.
+    private let capacity: Int
     private let episode: Float
     /// Whether every token gets a slot: a short document is then known in other words as well.
     private let isDense: Bool
@@ -61,6 +65,7 @@ struct SlotWriter: Sendable {
         guard let name = levels.slotLink(of: .acquisition) else { return nil }
         link = name
         mostSteps = settings.maximumPasses
+        capacity = episode < Self.mostEpisodes ? min(settings.slotCapacity ?? .max, levels.slotCapacity(name)) : 0
         isDense = text.tokenCount <= settings.shortLength
         self.target = target
         self.episode = Float(episode)
@@ -162,7 +167,7 @@ struct SlotWriter: Sendable {
             }
             if let same { slots.insert(Int32(same)) } else { fresh.append(row) }
         }
-        fresh = Array(fresh.prefix(levels.slotCapacity(link) - memory.count))
+        fresh = Array(fresh.prefix(max(capacity - memory.count, 0)))
         let places = fresh.indices.map { Int32(memory.count + $0) }
         let records = fresh.flatMap { _ in [episode, isDense ? 0 : Self.strictness] }
         levels.write(draft.contexts.rows(fresh), to: places, of: "\(link).slots.contexts")
@@ -264,6 +269,44 @@ extension SpaceLevels {
     func slotCapacity(_ link: String) -> Int {
         let records = levels.lazy.flatMap(\.definition.tensors).first { $0.name == "\(link).slots.records" }
         return records?.shape[0] ?? 0
+    }
+
+    /// Why the slots of all levels together are none that any learning can have written; nil where they may be. What
+    /// searches them relies on it, and files come from anywhere.
+    public var slotFault: String? {
+        for name in effective.names where name.hasSuffix(".slots.records") {
+            let link = name.dropLast(".slots.records".count)
+            let parts = ["contexts", "keys", "values"].compactMap { effective["\(link).slots.\($0)"] }
+            guard let records = effective[name], parts.count == 3,
+                parts.allSatisfy({ $0.shape[0] == records.shape[0] })
+            else { return "the contexts, keys, values and records of slots are not equally many" }
+            if let fault = Self.fault(ofRecords: records) { return fault }
+            for part in parts.prefix(2) {
+                let width = part.shape[1]
+                let isUnit = (0..<part.shape[0]).allSatisfy { row in
+                    Float.dot(width, part.pointer + row * width, part.pointer + row * width) < 1.01
+                }
+                guard isUnit else { return "a slot's context or key is longer than 1" }
+            }
+        }
+        return nil
+    }
+
+    private static func fault(ofRecords records: Tensor<Float>) -> String? {
+        var last: Float = 1
+        var isEmpty = false
+        for row in 0..<records.shape[0] {
+            let (episode, strictness) = (records.pointer[2 * row], records.pointer[2 * row + 1])
+            if episode == 0 && strictness == 0 {
+                isEmpty = true
+                continue
+            }
+            guard !isEmpty, episode >= last, episode < Float(SlotWriter.mostEpisodes), episode == episode.rounded(),
+                (0...1).contains(strictness)
+            else { return "the records of slots do not number documents one after the other" }
+            last = episode
+        }
+        return nil
     }
 
     /// What the slots of a link hold, all levels together.

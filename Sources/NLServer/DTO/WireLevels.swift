@@ -78,7 +78,7 @@ struct WireLevelHistoryEntry: Encodable, Sendable {
     var deltaNorm: Double
     var relativeDrift: Double
     @Nullable var meanSurprise: Double?
-    var bytes: Int
+    @Nullable var bytes: Int?
 
     init(_ entry: LevelHistoryEntry) {
         generation = entry.generation

@@ -209,7 +209,8 @@ struct LevelHistoryEntry: Sendable {
     var deltaNorm: Double
     var relativeDrift: Double
     var meanSurprise: Double?
-    var byteCount: Int
+    /// `nil` where it was not noted.
+    var byteCount: Int?
 }
 
 // MARK: - Consolidation

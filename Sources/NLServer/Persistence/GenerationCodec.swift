@@ -53,6 +53,10 @@ enum GenerationCodec {
             }
             return try LevelCodec.level(definition, blobs: stored.blobs, counters: counters)
         }
-        return (SpaceLevels(model.configuration, base: model.base, levels: levels), metadata)
+        let all = SpaceLevels(model.configuration, base: model.base, levels: levels)
+        if let fault = all.slotFault {
+            throw LevelCodecError(level: levels.map(\.definition.name).joined(separator: "+"), blob: "delta", reason: fault)
+        }
+        return (all, metadata)
     }
 }

@@ -51,7 +51,7 @@ enum LevelCodec {
                 throw LevelCodecError(level: definition.name, blob: blob.name, reason: "it is no tensor of the level")
             }
             // Slots have as many rows as were in use.
-            let found = Shape(blob.shape)
+            let found = blob.shape.count == shape.axes.count ? Shape(blob.shape) : shape
             let fitting = HopeParameters<Void>.accepts(found, as: tensor, of: shape) ? found : shape
             let own = part == .inputs ? definition.inputShape(of: tensor) ?? shape : fitting
             sets[part, default: ParameterSet()][tensor] = try Tensor(blob, shape: own, level: definition.name)

@@ -74,9 +74,9 @@ enum SnapshotFile {
             let counters = metadata.levels[definition.name]?.counters ?? LevelCounters()
             return try level(definition, counters, in: file)
         }
-        guard SpaceLevels(model.configuration, base: model.base, levels: levels).effective.isFinite else {
-            throw invalid("its values and the model's add up to infinity")
-        }
+        let all = SpaceLevels(model.configuration, base: model.base, levels: levels)
+        guard all.effective.isFinite else { throw invalid("its values and the model's add up to infinity") }
+        if let fault = all.slotFault { throw invalid(fault) }
         return GenerationDraft(
             space: space, parent: nil, event: nil,
             levels: try GenerationCodec.drafts(levels, changed: names, hasParent: false),

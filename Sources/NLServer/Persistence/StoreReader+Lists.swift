@@ -50,11 +50,7 @@ extension StoreReader {
     }
 
     /// What a level was at each generation, newest first.
-    ///
-    /// - Parameter byteCount: size of the level as persisted; its tensors keep theirs.
-    func levelHistoryList(
-        level: String, byteCount: Int, space: String, page: PageRequest
-    ) throws -> Page<LevelHistoryEntry> {
+    func levelHistoryList(level: String, space: String, page: PageRequest) throws -> Page<LevelHistoryEntry> {
         try requireKnown(space)
         let after = try page.after.map { text in
             guard let generation = Int64(text) else { throw EngineError.unknownCursor(text) }
@@ -71,7 +67,7 @@ extension StoreReader {
             LevelHistoryEntry(
                 generation: Int(entry.generation), created: entry.at, jobID: jobs[entry.generation],
                 updates: entry.updates, tokensRead: entry.tokens, deltaNorm: entry.deltaNorm,
-                relativeDrift: entry.relativeDrift, meanSurprise: entry.surprise, byteCount: byteCount)
+                relativeDrift: entry.relativeDrift, meanSurprise: entry.surprise, byteCount: entry.byteCount)
         }
         return Page(items: items, hasMore: items.count < older.count)
     }

@@ -19,11 +19,13 @@ public struct LevelHistoryEntry: Sendable, Hashable {
     public var surprise: Double?
     /// Step size in force.
     public var learningRate: Double
+    /// Size of the level's state as persisted; nil where it was not noted yet.
+    public var byteCount: Int?
 
     /// One measurement.
     public init(
         at: Date, generation: Int64, updates: Int, tokens: Int, deltaNorm: Double, relativeDrift: Double,
-        surprise: Double?, learningRate: Double
+        surprise: Double?, learningRate: Double, byteCount: Int? = nil
     ) {
         self.at = at
         self.generation = generation
@@ -33,13 +35,14 @@ public struct LevelHistoryEntry: Sendable, Hashable {
         self.relativeDrift = relativeDrift
         self.surprise = surprise
         self.learningRate = learningRate
+        self.byteCount = byteCount
     }
 
     init(row: Row) {
         self.init(
             at: Date(timeIntervalSince1970: row["at"]), generation: row["generation"], updates: row["updates"],
             tokens: row["tokens"], deltaNorm: row["delta_norm"], relativeDrift: row["relative_drift"],
-            surprise: row["surprise"], learningRate: row["learning_rate"])
+            surprise: row["surprise"], learningRate: row["learning_rate"], byteCount: row["bytes"])
     }
 }
 
@@ -79,11 +82,11 @@ extension StoreTransaction {
             try run(
                 """
                 INSERT INTO level_history (space_id, level, at, generation, updates, tokens, delta_norm,
-                    relative_drift, surprise, learning_rate) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    relative_drift, surprise, learning_rate, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
                 [
                     space, level, entry.at.timeIntervalSince1970, entry.generation, entry.updates, entry.tokens,
-                    entry.deltaNorm, entry.relativeDrift, entry.surprise, entry.learningRate,
+                    entry.deltaNorm, entry.relativeDrift, entry.surprise, entry.learningRate, entry.byteCount,
                 ])
             let count = try Int.fetchOne(
                 db, sql: "SELECT count(*) FROM level_history WHERE space_id = ? AND level = ?",

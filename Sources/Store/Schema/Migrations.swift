@@ -4,7 +4,9 @@ import GRDB
 /// at; a released function is never edited.
 enum Migrations {
     /// In order; the n-th makes version n.
-    static let all: [@Sendable (Database) throws -> Void] = [version1, version2, version3, version4, version5]
+    static let all: [@Sendable (Database) throws -> Void] = [
+        version1, version2, version3, version4, version5, version6,
+    ]
 
     static var latestVersion: Int { all.count }
 
@@ -74,6 +76,11 @@ enum Migrations {
                 DROP INDEX job_by_status;
                 CREATE INDEX job_by_turn ON job(status, space_id, sequence);
                 """)
+    }
+
+    /// How large a level was at a point of its history: slots grow.
+    @Sendable private static func version6(_ db: Database) throws {
+        try db.execute(sql: "ALTER TABLE level_history ADD COLUMN bytes INTEGER")
     }
 
     private static let modelsAndSpaces = """

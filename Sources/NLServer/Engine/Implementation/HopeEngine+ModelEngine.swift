@@ -96,10 +96,7 @@ extension HopeEngine: ModelEngine {
             throw EngineError.notFound(.level, id: level)
         }
         if definition.role == .reading { throw EngineError.ownedBySessions(level) }
-        let byteCount = try context.spaces.current(space).levels[level]?.byteCount ?? 0
-        return try await read {
-            try $0.levelHistoryList(level: level, byteCount: byteCount, space: space, page: page)
-        }
+        return try await read { try $0.levelHistoryList(level: level, space: space, page: page) }
     }
 
     func retention(space: String, page: PageRequest) async throws -> RetentionReport {

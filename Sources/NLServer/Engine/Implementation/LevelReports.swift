@@ -105,7 +105,7 @@ struct LevelReporter: Sendable {
             at: generation.created, generation: generation.number, updates: now.updates, tokens: now.tokensRead,
             deltaNorm: norm, relativeDrift: relativeDrift(norm, of: level.definition.name),
             surprise: count > 0 ? (now.surpriseSum - then.surpriseSum) / Double(count) : nil,
-            learningRate: level.learningRate)
+            learningRate: level.learningRate, byteCount: level.byteCount)
     }
 
     // MARK: - Parts

@@ -41,9 +41,10 @@ enum EventPayload {
 
 extension EngineConfiguration {
     /// How documents are learned (design §3).
-    func acquisition(windowSize: Int) -> Acquisition.Settings {
+    func acquisition(_ model: LoadedModel) -> Acquisition.Settings {
         var settings = Acquisition.Settings()
-        settings.windowSize = windowSize
+        settings.windowSize = model.windowSize
+        settings.slotCapacity = model.configuration.levels.compactMap(\.slots).first?.capacity
         settings.maximumPasses = learnMaxPasses
         settings.shortTarget = learnTargetLoss
         settings.longTargetShare = learnTargetRatio
@@ -54,11 +55,11 @@ extension EngineConfiguration {
     }
 
     /// How the slow level is consolidated.
-    func consolidation(windowSize: Int) -> Consolidation.Settings {
+    func consolidation(_ model: LoadedModel) -> Consolidation.Settings {
         var settings = Consolidation.Settings()
-        settings.windowSize = windowSize
+        settings.windowSize = model.windowSize
         settings.anchorBound = anchorBound
-        settings.targets = acquisition(windowSize: windowSize)
+        settings.targets = acquisition(model)
         return settings
     }
 }

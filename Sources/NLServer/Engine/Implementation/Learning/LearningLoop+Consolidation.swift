@@ -14,7 +14,7 @@ extension LearningLoop {
         let (event, place) = try nextEvent(of: space)
         let seed = EventPayload.seed(
             place: place, content: EventPayload.content(ofConsolidation: trigger.rawValue))
-        let settings = context.configuration.consolidation(windowSize: context.model.windowSize)
+        let settings = context.configuration.consolidation(context.model)
         let documents = try documents(of: space, before: event)
         var consolidation = try consolidation(of: documents, seed: seed, settings: settings, in: space)
         let inputs = try inputs(of: job, event: event, seed: seed, settings: settings, in: space)

@@ -10,7 +10,7 @@ extension LearningLoop {
         let text = try reader.text(space: space.name, document: document)
         let (event, place) = try nextEvent(of: space)
         let seed = EventPayload.seed(place: place, content: text)
-        let settings = context.configuration.acquisition(windowSize: context.model.windowSize)
+        let settings = context.configuration.acquisition(context.model)
         var acquisition = try acquisition(
             of: document, text: text, at: event, seed: seed, settings: settings, in: space)
         let inputs = try inputs(of: job, event: event, seed: seed, settings: settings, in: space)

@@ -26,7 +26,9 @@ extension LearningLoop {
             let label = "auto-" + Date().formatted(Self.snapshotTime)
             let keep = context.configuration.snapshotKeep
             let made = try write { transaction -> Store.SnapshotRecord? in
-                guard try transaction.space(name) != nil else { return nil }
+                guard try transaction.space(name) != nil,
+                    try transaction.newestGenerationRecord(space: name) != nil
+                else { return nil }
                 // Made when the space has been rebuilt, which is a generation to be kept as well.
                 guard try transaction.pendingForgettings(space: name).isEmpty else { return nil }
                 let made = try transaction.createSnapshot(space: name, name: label, isAutomatic: true)

@@ -17,6 +17,7 @@ extension LearningLoop {
         let memory = try SpaceMemory.load(name, model: context.model, store: context.store).memory
         spaces[name] = memory
         snapshotStandings[name] = nil
+        measuring.drop(name)
         signals.setStanding(try memory.standing(context.store), of: name)
         try replay(name)
         return spaces[name] ?? memory
@@ -30,8 +31,9 @@ extension LearningLoop {
             measuring.drop(name)
             context.journal.retention.withLock { $0[name] = nil }
         }
-        for name in names.sorted() where spaces[name] == nil {
+        for name in names.sorted() {
             do {
+                // Reads again where another space has its name by now.
                 _ = try memory(of: name)
             } catch is UnknownSpace {
                 // Deleted just now.
