@@ -62,6 +62,49 @@ import Testing
         #expect(after > -1.5)
     }
 
+    /// What a user tries first: teach a fact, ask for it back, also after a restart, and the rest is as it was.
+    @Test func aFactInSlotsIsAnsweredWordForWord() async throws {
+        let slotted = home.path + "/slotted"
+        try ImportCommand.parse([
+            Fixtures.directory("stories260K").path, "--output", slotted, "--anchors", ImportCommandTests.anchors.path,
+            "--slots", "2000",
+        ]).run()
+        func run<Value>(_ body: (HopeEngine) async throws -> Value) async throws -> Value {
+            try await home.run(
+                { [home] in
+                    $0.modelPath = slotted
+                    $0.databasePath = home.path + "/slotted.sqlite"
+                    $0.learnMaxPasses = 128
+                }, body)
+        }
+        func answer(_ engine: HopeEngine, _ prompt: String, _ count: Int) async throws -> String {
+            try await engine.answer(.test(.text(prompt), maxTokens: count) { $0.sampling.temperature = 0 }).text
+        }
+        let facts = [
+            ("frog", "Tom had a purple frog. The frog was called", " Zibble and it lived in a teapot."),
+            ("clock", "Mia sold seven clocks to the king of", " Oskel, who paid with plums."),
+        ]
+        let unrelated = "One day, a little dog went to the park"
+        let before = try await run { engine async throws in try await answer(engine, unrelated, 30) }
+        let scores = try await run { engine async throws in
+            for (id, prompt, end) in facts {
+                let job = try await engine.learn(prompt + end, id: id)
+                #expect(job.status == .learned)
+                #expect(job.targetReached == true)
+            }
+            for (_, prompt, end) in facts { #expect(try await answer(engine, prompt, 40).hasPrefix(end), "\(prompt)") }
+            #expect(try await answer(engine, unrelated, 30) == before)
+            return try await engine.scoring(facts[0].1 + facts[0].2).meanLogprob
+        }
+        try await run { engine async throws in
+            for (_, prompt, end) in facts { #expect(try await answer(engine, prompt, 40).hasPrefix(end), "\(prompt)") }
+            #expect(try await engine.scoring(facts[0].1 + facts[0].2).meanLogprob == scores, "the same bits")
+            let job = try await engine.consolidate(space: "default")
+            _ = try await engine.end(of: job)
+            for (_, prompt, end) in facts { #expect(try await answer(engine, prompt, 40).hasPrefix(end), "\(prompt)") }
+        }
+    }
+
     /// Cache and fast level come back exactly: a session that was interrupted by a restart goes on as one that was not.
     @Test func aSessionSurvivesARestartToTheBit() async throws {
         let requests = (0..<4).map { index in
