@@ -76,7 +76,8 @@ public struct LevelState: Sendable {
     /// number gathered.
     ///
     /// - Parameters:
-    ///   - gradients: Σ ∇ℒ over those tokens, taken at the level's current θ; holds at least the level's tensors.
+    ///   - gradients: Σ ∇ℒ over those tokens, taken at the level's current θ; holds at least the tensors that it
+    ///     adapts.
     ///   - inputs: Σ x̂x̂ᵀ over the inputs of the matrices that the level's rule wants to see.
     ///   - tokenCount: tokens in the sum.
     /// - Returns: whether Δθ changed.
@@ -85,6 +86,7 @@ public struct LevelState: Sendable {
         _ gradients: ParameterSet<Float>, inputs: ParameterSet<Float> = ParameterSet(), tokenCount: Int
     ) throws(NumericsError) -> Bool {
         guard tokenCount > 0 else { return false }
+        let gradients = gradientsOfHeld(gradients)
         var sum = ParameterSet<Float>()
         for tensor in definition.trained {
             guard let gradient = gradients[tensor.name] else { preconditionFailure("no gradient for \(tensor.name)") }
@@ -154,8 +156,7 @@ public struct LevelState: Sendable {
 
     /// Multiplies Δθ, as when a slower level has absorbed it; 0 also forgets the moments.
     public mutating func decay(to share: Float) {
-        delta = delta.copy()
-        delta.scale(by: share)
+        scale(by: share)
         if share == 0 { forgetMoments() }
         gradientSum = ParameterSet()
         inputSum = ParameterSet()
@@ -164,9 +165,28 @@ public struct LevelState: Sendable {
 
     /// Keeps a share of what was learned since an earlier state of the same level.
     public mutating func withdraw(to share: Float, since earlier: LevelState) {
-        delta = delta.copy()
-        delta.scale(by: share)
+        scale(by: share)
+        if definition.rank != nil {
+            // The inner factors stay as they are now: the outer ones say how much is heard through them.
+            let outer = Set(definition.factored.map(\.outerName))
+            let inner = Set(definition.factored.map(\.innerName))
+            var kept = ParameterSet<Float>()
+            for (name, tensor) in earlier.delta.entries where outer.contains(name) || !inner.contains(name) {
+                kept[name] = tensor
+            }
+            delta.add(kept, scaledBy: 1 - share)
+            return
+        }
         delta.add(earlier.delta, scaledBy: 1 - share)
+    }
+
+    /// Δθ times a number: of two factors one is scaled.
+    private mutating func scale(by share: Float) {
+        delta = delta.copy()
+        let inner = Set(definition.factored.map(\.innerName))
+        for (name, tensor) in delta.entries where !inner.contains(name) {
+            for i in 0..<tensor.count { tensor.pointer[i] *= share }
+        }
     }
 
     /// Adds to rows of a tensor that is written, not stepped (``SlotWriter``).
@@ -188,7 +208,11 @@ public struct LevelState: Sendable {
 
     /// ‖Δθ‖ of what the level says; how its slots are found is not counted.
     public var deltaNorm: Double {
-        delta.entries.filter { LevelDefinition.isSpoken($0.name) }.reduce(0) { $0 + $1.tensor.squaredNorm }.squareRoot()
+        let factors = definition.factored
+        let held = Set(factors.flatMap { [$0.outerName, $0.innerName] })
+        let whole = delta.entries.filter { LevelDefinition.isSpoken($0.name) && !held.contains($0.name) }
+        return (whole.reduce(0) { $0 + $1.tensor.squaredNorm } + factors.reduce(0) { $0 + $1.squaredNorm(delta) })
+            .squareRoot()
     }
 
     var zeroMoments: ParameterSet<Float> {

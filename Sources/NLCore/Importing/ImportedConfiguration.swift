@@ -28,7 +28,8 @@ struct ImportedConfiguration {
         try refuseForeignKeys()
         let width = try required("hidden_size")
         let layers = try required("num_hidden_layers")
-        let levels = ImportOptions.levels(width: width)
+        var levels = ImportOptions.levels(width: width)
+        for index in levels.indices { levels[index].rank = options.rank }
         var c = HopeConfiguration(
             vocabularySize: try required("vocab_size"), width: width, layers: layers,
             heads: try required("num_attention_heads"), levels: levels)

@@ -46,6 +46,12 @@ struct ImportCommand: ParsableCommand {
             fact takes one for each of its tokens, an article about one in ten.
             """)
     var slots: Int?
+    @Option(
+        help: """
+            Learn changes of this rank in place of whole matrices: far less memory for each session and space. 8 or 16 is \
+            usual.
+            """)
+    var rank: Int?
     @Option(help: "C: length of the vectors that contexts of slots are known by.")
     var contextSize = 256
     @Option(help: "Tokens of a session to state the memory for.")
@@ -68,6 +74,7 @@ struct ImportCommand: ParsableCommand {
         options.layerLevels = layerLevels.map {
             $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
         }
+        options.rank = rank
         let capacity = slots ?? (anchors == nil ? 0 : 16_384)
         if capacity > 0 { options.slots = .init(capacity: capacity, contextSize: contextSize) }
         try MatrixProduct.select(.auto)

@@ -136,7 +136,7 @@ struct ImportedFiles {
         var slots = ParameterSet<Float>()
         if configuration.levels.contains(where: { $0.slots != nil }), let anchors {
             guard let file = AnchorFile(anchors, tokenizer: vocabulary, configuration: configuration) else {
-                throw ImportError.file("anchors", reason: "the text is too short: two paragraphs at least are needed")
+                throw ImportError.file("anchors", reason: "it is too short: two paragraphs at least are needed")
             }
             slots = try self.slots(file.anchors)
         }
@@ -146,7 +146,9 @@ struct ImportedFiles {
         if let tokenizerSettings {
             try writeDurably(tokenizerSettings, to: directory.appending(path: ModelFile.tokenizerSettings.rawValue))
         }
-        if let anchors { try writeDurably(Data(anchors.utf8), to: directory.appending(path: ModelFile.anchors.rawValue)) }
+        if let anchors {
+            try writeDurably(Data(anchors.utf8), to: directory.appending(path: ModelFile.anchors.rawValue))
+        }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try writeDurably(try encoder.encode(configuration) + Data("\n".utf8), to: configurationFile)

@@ -16,6 +16,8 @@ struct ImportedLearn: ParsableCommand {
     var documents = 4
     @Option(help: "Timed repetitions; one more comes first and is not counted.")
     var repetitions = 3
+    @Option(help: "Learn changes of this rank; left out, whole matrices.")
+    var rank: Int?
     @Option(help: "Compute threads; left out, one for each processor.")
     var threads: Int?
 
@@ -35,7 +37,9 @@ struct ImportedLearn: ParsableCommand {
     func run() throws {
         if let threads { try ComputeBudget.setThreads(threads) }
         try MatrixProduct.select(.auto)
-        let model = try ImportedModel(directory: URL(filePath: directory))
+        var options = ImportOptions()
+        options.rank = rank
+        let model = try ImportedModel(directory: URL(filePath: directory), options)
         let c = model.configuration
         let fresh = try SpaceLevels(c, base: try model.parameters())
         let role = LevelDefinition.Role.acquisition

@@ -161,8 +161,9 @@ extension SnapshotDiff.Level {
         var squares = 0.0
         var baseSquares = 0.0
         var changes: [SnapshotDiff.TensorChange] = []
-        for tensor in own.definition.tensors {
-            guard let a = own.delta[tensor.name], let b = other.delta[tensor.name] else { continue }
+        let (mine, theirs) = (own.contribution(), other.contribution())
+        for tensor in own.definition.adapted {
+            guard let a = mine[tensor.name], let b = theirs[tensor.name] else { continue }
             let square = zip(a.elements, b.elements).reduce(0.0) { sum, pair in
                 let difference = Double(pair.0) - Double(pair.1)
                 return sum + difference * difference
