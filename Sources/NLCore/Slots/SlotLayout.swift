@@ -60,7 +60,9 @@ public struct SlotLayout {
         var result = parameters
         for (name, tensor) in tensors(for: slotted, seed: seed).entries { result[name] = tensor }
         _ = HopeParameters<Void>(slotted) { name, shape in
-            if HopeParameters<Void>.isZeroInBase(name) { result[name] = .zeros(shape) }
+            if HopeParameters<Void>.isZeroInBase(name) {
+                result[name] = .zeros(HopeParameters<Void>.baseShape(name, of: shape))
+            }
         }
         return result
     }
