@@ -20,7 +20,8 @@ struct AddSlotsCommand: ParsableCommand {
     var output: String
     @Option(help: "The level.")
     var level = "medium"
-    @Option(help: "Most slots there may be. A short fact takes one for each of its tokens, an article about one in ten.")
+    @Option(
+        help: "Most slots there may be. A short fact takes one for each of its tokens, an article about one in ten.")
     var capacity = 65_536
     @Option(help: "C: length of the vectors that contexts are known by.")
     var contextSize = 256
