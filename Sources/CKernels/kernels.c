@@ -7,6 +7,8 @@
 // One instance of every kernel.
 struct kernels {
     void (*exponentials)(size_t count, const float *x, float *y);
+    float (*maximum)(size_t count, const float *x);
+    float (*shifted_exponentials)(size_t count, const float *x, float shift, float *y);
     void (*sigmoids)(size_t count, const float *x, float *y);
     void (*silu)(size_t count, const float *x, float *y);
     void (*silu_backward)(size_t count, const float *x, const float *dy, float *dx);
@@ -61,6 +63,12 @@ static const struct kernels *const instances[] = {
 
 void nl_exponentials(enum nl_isa isa, size_t count, const float *x, float *y) {
     instances[isa]->exponentials(count, x, y);
+}
+
+float nl_maximum(enum nl_isa isa, size_t count, const float *x) { return instances[isa]->maximum(count, x); }
+
+float nl_shifted_exponentials(enum nl_isa isa, size_t count, const float *x, float shift, float *y) {
+    return instances[isa]->shifted_exponentials(count, x, shift, y);
 }
 
 void nl_sigmoids(enum nl_isa isa, size_t count, const float *x, float *y) {

@@ -108,6 +108,23 @@ static void ISA(exponentials)(size_t count, const float *x, float *y) {
     NL_EACH(count, NL_WRITE(y, ISA(exponential)(NL_READ(x))););
 }
 
+static float ISA(maximum)(size_t count, const float *x) {
+    v16 largest = NL_BROADCAST(x[0]);
+    NL_EACH(
+        count, v16 a = largest; if (left >= 16) a = NL_READ(x); else memcpy(&a, x + i, left * sizeof(float));
+        largest = NL_SELECT(a > largest, a, largest););
+    float lanes[16];
+    memcpy(lanes, &largest, sizeof lanes);
+    for (int i = 1; i < 16; i++) lanes[0] = lanes[i] > lanes[0] ? lanes[i] : lanes[0];
+    return lanes[0];
+}
+
+static float ISA(shifted_exponentials)(size_t count, const float *x, float shift, float *y) {
+    v16 sum = {0};
+    NL_EACH(count, NL_WRITE(y, ISA(exponential)(NL_READ(x) - shift)); sum += NL_READ(y););
+    return ISA(total)(sum);
+}
+
 static void ISA(sigmoids)(size_t count, const float *x, float *y) {
     NL_EACH(count, NL_WRITE(y, ISA(sigmoid)(NL_READ(x))););
 }
@@ -265,6 +282,8 @@ static void ISA(from_bfloat16)(size_t count, const uint16_t *x, float *y) {
 
 static const struct kernels ISA(kernels) = {
     .exponentials = ISA(exponentials),
+    .maximum = ISA(maximum),
+    .shifted_exponentials = ISA(shifted_exponentials),
     .sigmoids = ISA(sigmoids),
     .silu = ISA(silu),
     .silu_backward = ISA(silu_backward),

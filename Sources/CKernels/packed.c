@@ -79,7 +79,7 @@ ptrdiff_t nl_strip_outputs(enum nl_isa isa) {
 }
 
 ptrdiff_t nl_strip_bytes(enum nl_isa isa, enum nl_weights held, ptrdiff_t k) {
-    return nl_strip_outputs(isa) * (held == nl_bfloat16 ? 2 * k : (k + 1) / 2 * 2);
+    return nl_strip_outputs(isa) * ((k + 1) / 2 * 2) * (held == nl_bfloat16 ? 2 : 1);
 }
 
 void nl_pack_strip(
@@ -91,9 +91,9 @@ void nl_unpack_output(
     enum nl_isa isa, enum nl_weights held, ptrdiff_t k, const void *strip, ptrdiff_t output, float scale, float *y) {
     const ptrdiff_t lanes = nl_strip_outputs(isa) / 2, lane = output % lanes, half = output / lanes;
     if (held == nl_bfloat16) {
-        const uint16_t *halves = (const uint16_t *)strip + 2 * lane + half;
+        const uint32_t *words = (const uint32_t *)strip + output;
         for (ptrdiff_t p = 0; p < k; p++) {
-            uint32_t bits = (uint32_t)halves[2 * lanes * p] << 16;
+            uint32_t pair = words[2 * lanes * (p / 2)], bits = p % 2 ? pair << 16 : pair & 0xffff0000u;
             memcpy(y + p, &bits, sizeof bits);
         }
     } else {

@@ -4,8 +4,9 @@
 //   MOST_ROWS, TILE_STRIPS   height of a register tile, and its width in strips
 //   FEW_ROWS, FEW_STRIPS, ONE_STRIPS   the same for products of few rows and of one, which are bound by reading W
 //
-// A strip holds 2 · LANES outputs as words of 32 bits, LANES for each input (bfloat16) or for each two (int8):
-//   bfloat16   word j: output j below, output LANES + j above
+// A strip holds 2 · LANES outputs as words of 32 bits, for each two inputs 2 · LANES (bfloat16) or LANES (int8):
+//   bfloat16   word j: output j, the even input above, the odd one below, which is the order that the products of pairs
+//              (pairs.c) sum in
 //   int8       word j, from below: outputs j and LANES + j of the even input, then of the odd one
 // so that a shift and a mask make two vectors of a word vector, without moving anything across lanes.
 //
@@ -57,17 +58,32 @@ NL_INLINE void ISA(packed_tile)(
             }
         }
     } else if (!is_int8) {
-        for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t p = 0; p + 1 < k; p += 2)
 #pragma clang loop unroll(full)
             for (int s = 0; s < strips; s++) {
-                WORDS raw = *(const ISA(words_u) *)(w + s * stride + p * LANES);
-                V low = (V)(raw << 16), high = (V)(raw & 0xffff0000u);
+                const WORDS low = *(const ISA(words_u) *)(w + s * stride + p * LANES);
+                const WORDS high = *(const ISA(words_u) *)(w + s * stride + (p + 1) * LANES);
+                V left = (V)(low & 0xffff0000u), right = (V)(high & 0xffff0000u);
 #pragma clang loop unroll(full)
                 for (int r = 0; r < rows; r++) {
                     V x = a[r * lda + p] - (V){0};
-                    sum[r][2 * s] += x * low;
-                    sum[r][2 * s + 1] += x * high;
+                    sum[r][2 * s] += x * left;
+                    sum[r][2 * s + 1] += x * right;
                 }
+                left = (V)(low << 16), right = (V)(high << 16);
+#pragma clang loop unroll(full)
+                for (int r = 0; r < rows; r++) {
+                    V x = a[r * lda + p + 1] - (V){0};
+                    sum[r][2 * s] += x * left;
+                    sum[r][2 * s + 1] += x * right;
+                }
+            }
+        if (k % 2 == 1)
+#pragma clang loop unroll(full)
+            for (int v = 0; v < 2 * strips; v++) {
+                V even = (V)(*(const ISA(words_u) *)(w + v / 2 * stride + (k - 1 + v % 2) * LANES) & 0xffff0000u);
+#pragma clang loop unroll(full)
+                for (int r = 0; r < rows; r++) sum[r][v] += (a[r * lda + k - 1] - (V){0}) * even;
             }
     } else {
         for (ptrdiff_t p = 0; p + 1 < k; p += 2)
@@ -120,14 +136,16 @@ NL_INLINE void ISA(packed_tile)(
 // One chain of a strip as floats: two vectors an input, int8 without its scale.
 NL_INLINE void ISA(expand)(const int is_int8, ptrdiff_t k, const uint32_t *w, V *out) {
     for (ptrdiff_t p = 0; p < k; p++) {
-        WORDS raw = *(const ISA(words_u) *)(w + (is_int8 ? p / 2 : p) * LANES);
         if (is_int8) {
+            WORDS raw = *(const ISA(words_u) *)(w + p / 2 * LANES);
             if (p % 2 == 0) raw <<= 16;
             out[2 * p] = TOP_BYTES(raw << 8);
             out[2 * p + 1] = TOP_BYTES(raw);
         } else {
-            out[2 * p] = (V)(raw << 16);
-            out[2 * p + 1] = (V)(raw & 0xffff0000u);
+            const uint32_t *pair = w + (p - p % 2) * LANES;
+            WORDS low = *(const ISA(words_u) *)pair, high = *(const ISA(words_u) *)(pair + LANES);
+            out[2 * p] = (V)(p % 2 ? low << 16 : low & 0xffff0000u);
+            out[2 * p + 1] = (V)(p % 2 ? high << 16 : high & 0xffff0000u);
         }
     }
 }
@@ -168,7 +186,7 @@ NL_INLINE void ISA(packed_strips)(
 NL_INLINE void ISA(packed_product)(
     const int is_int8, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint32_t *w,
     const float *scales, float *c, ptrdiff_t ldc, int accumulate) {
-    const ptrdiff_t stride = (is_int8 ? (k + 1) / 2 : k) * LANES;
+    const ptrdiff_t stride = (k + 1) / 2 * (is_int8 ? LANES : 2 * LANES);
     ptrdiff_t j = 0;
 #define NL_STRIPS(ROWS, STRIPS, EXPANDED)                                                                            \
     for (; j + 2 * LANES * (STRIPS - 1) < n; j += 2 * LANES * STRIPS)                                       \
@@ -202,30 +220,30 @@ static void ISA(product_int8)(
 
 // MARK: Laying out
 
+// Pairs of inputs that are laid out together: a cache line of a row.
 #define NL_BLOCK 16
 
 static void ISA(pack_bfloat16)(ptrdiff_t k, const void *const *rows, void *strip) {
     uint32_t *out = strip;
-    for (ptrdiff_t first = 0; first < k; first += NL_BLOCK) {
-        const ptrdiff_t count = k - first < NL_BLOCK ? k - first : NL_BLOCK;
-        uint32_t block[LANES][NL_BLOCK] = {{0}};
-        for (ptrdiff_t j = 0; j < LANES; j++) {
-            uint16_t low[NL_BLOCK] = {0}, high[NL_BLOCK] = {0};
-            if (count == NL_BLOCK) {
-                if (rows[j]) memcpy(low, (const half_word *)rows[j] + first, sizeof low);
-                if (rows[LANES + j]) memcpy(high, (const half_word *)rows[LANES + j] + first, sizeof high);
-            } else {
-                if (rows[j]) memcpy(low, (const half_word *)rows[j] + first, count * sizeof *low);
-                if (rows[LANES + j]) memcpy(high, (const half_word *)rows[LANES + j] + first, count * sizeof *high);
-            }
-            for (int i = 0; i < NL_BLOCK; i++) block[j][i] = low[i] | (uint32_t)high[i] << 16;
+    for (ptrdiff_t first = 0; first < k; first += 2 * NL_BLOCK) {
+        const ptrdiff_t inputs = k - first < 2 * NL_BLOCK ? k - first : 2 * NL_BLOCK;
+        uint32_t block[2 * LANES][NL_BLOCK] = {{0}};
+        for (ptrdiff_t j = 0; j < 2 * LANES; j++) {
+            if (!rows[j]) continue;
+            if (inputs == 2 * NL_BLOCK)
+                memcpy(block[j], (const half_word *)rows[j] + first, sizeof block[j]);
+            else
+                memcpy(block[j], (const half_word *)rows[j] + first, inputs * sizeof(uint16_t));
         }
-        if (count == NL_BLOCK) {
+        // A pair as it lies in a row has the even input below.
+        uint32_t *to = out + first * LANES;
+        const ptrdiff_t pairs = (inputs + 1) / 2;
+        if (pairs == NL_BLOCK) {
             for (int i = 0; i < NL_BLOCK; i++)
-                for (int j = 0; j < LANES; j++) out[(first + i) * LANES + j] = block[j][i];
+                for (int j = 0; j < 2 * LANES; j++) to[i * 2 * LANES + j] = block[j][i] << 16 | block[j][i] >> 16;
         } else {
-            for (ptrdiff_t i = 0; i < count; i++)
-                for (int j = 0; j < LANES; j++) out[(first + i) * LANES + j] = block[j][i];
+            for (ptrdiff_t i = 0; i < pairs; i++)
+                for (int j = 0; j < 2 * LANES; j++) to[i * 2 * LANES + j] = block[j][i] << 16 | block[j][i] >> 16;
         }
     }
 }

@@ -17,6 +17,10 @@ struct nl_adamw {
 
 /// y = e^x.
 void nl_exponentials(enum nl_isa isa, size_t count, const float *x, float *y);
+/// The largest of at least one number.
+float nl_maximum(enum nl_isa isa, size_t count, const float *x);
+/// y = e^(x - shift); returns the sum of y, added in an order that depends on count alone. x and y may be the same.
+float nl_shifted_exponentials(enum nl_isa isa, size_t count, const float *x, float shift, float *y);
 /// y = 1 / (1 + e^-x).
 void nl_sigmoids(enum nl_isa isa, size_t count, const float *x, float *y);
 /// y = silu(x).

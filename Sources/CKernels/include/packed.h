@@ -41,6 +41,23 @@ void nl_packed_product(
     enum nl_isa isa, enum nl_weights held, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const
     void *strips, const float *_Nullable scales, float *c, ptrdiff_t ldc, bool accumulate);
 
+/// Whether the processor multiplies pairs of bfloat16s (AVX512_BF16), at twice the speed of floats.
+bool nl_multiplies_pairs(enum nl_isa isa);
+
+/// Bytes of a row of k inputs as `nl_round_inputs` leaves it.
+ptrdiff_t nl_rounded_bytes(enum nl_isa isa, ptrdiff_t k);
+
+/// Rounds m rows of inputs to bfloat16, to nearest, ties to even, and lays them out for `nl_rounded_product`.
+void nl_round_inputs(enum nl_isa isa, ptrdiff_t m, ptrdiff_t k, const float *x, ptrdiff_t ldx, void *rounded);
+
+/// C <- A W' (+ C) as `nl_packed_product` with bfloat16 weights, of inputs that were rounded.
+///
+/// The bits are those that `nl_packed_product` has with the rounded inputs, but that pairs count numbers of the smallest
+/// exponent (below 2^-126) as zero.
+void nl_rounded_product(
+    enum nl_isa isa, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *rounded, const void *strips, float *c,
+    ptrdiff_t ldc, bool accumulate);
+
 /// q = x / scale rounded to the nearest whole number, ties to even; returns scale, the largest |x| over 127.
 float nl_quantize(enum nl_isa isa, ptrdiff_t k, const float *x, int8_t *q);
 

@@ -22,6 +22,10 @@ public struct LevelDefinition: Sendable, Hashable {
     /// What it adapts, as the configuration says it: `cms`, `slots`, `initial_states`, or patterns.
     public let adapts: [String]
     /// Names and shapes of the tensors it adapts, in checkpoint order.
+    public let adapted: [AdaptedTensor]
+    /// r of a level that learns a Δθ of low rank (``LowRank``); nil of one that learns whole matrices.
+    public let rank: Int?
+    /// Names and shapes of what it holds: the tensors it adapts, or factors of them.
     public let tensors: [AdaptedTensor]
 
     /// A tensor a level adapts.
@@ -34,7 +38,7 @@ public struct LevelDefinition: Sendable, Hashable {
         public let isInitialState: Bool
     }
 
-    /// Number of scalars the level adapts.
+    /// Number of scalars the level learns.
     public var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.count } }
 
     /// The levels of a model, fastest first: the first learns while a session reads, the last in consolidations,
@@ -54,6 +58,18 @@ public struct LevelDefinition: Sendable, Hashable {
         for (index, level) in levels.enumerated() {
             let role: Role = index == 0 ? .reading : index == levels.count - 1 ? .consolidation : .acquisition
             definitions.append(try LevelDefinition(level, index: index, role: role, in: configuration))
+        }
+        // Consolidations hand Δθ from level to level tensor by tensor, which factors can't be.
+        let kept = definitions.filter { $0.role != .reading }
+        for level in kept where level.rank != nil {
+            for other in kept where other.name != level.name {
+                let shared = Set(level.factored.map(\.matrix)).intersection(other.adapted.map(\.name))
+                guard let name = shared.min() else { continue }
+                throw ConfigurationError(
+                    key: "cms_levels",
+                    message: "level \"\(level.name)\" has a rank and adapts \"\(name)\", which level \"\(other.name)\" "
+                        + "adapts too; only one may")
+            }
         }
         return definitions
     }
@@ -111,7 +127,16 @@ public struct LevelDefinition: Sendable, Hashable {
                     "level \"\(level.name)\" adapts \"\(other.name)\", which is no matrix of a link; \"dgd\" moves nothing else: let it adapt [\"cms\"], or choose another optimizer"
             )
         }
-        tensors = found
+        adapted = found
+        rank = level.rank
+        tensors = LevelDefinition.held(found, level.rank)
+        guard level.rank == nil || [.adamw, .sgd].contains(optimizer.rule) else {
+            throw ConfigurationError(
+                key: "cms_levels",
+                message:
+                    "level \"\(level.name)\" has a rank and the optimizer \"\(optimizer.rule.rawValue)\", which "
+                    + "moves whole matrices; \"adamw\" and \"sgd\" are accepted")
+        }
     }
 
     /// Matrices whose inputs the rule wants to see.

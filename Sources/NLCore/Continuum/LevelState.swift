@@ -93,7 +93,8 @@ public struct LevelState: Sendable {
     /// number gathered.
     ///
     /// - Parameters:
-    ///   - gradients: Σ ∇ℒ over those tokens, taken at the level's current θ; holds at least the level's tensors.
+    ///   - gradients: Σ ∇ℒ over those tokens, taken at the level's current θ; holds at least the tensors that it
+    ///     adapts.
     ///   - inputs: Σ x̂x̂ᵀ over the inputs of the matrices that the level's rule wants to see.
     ///   - tokenCount: tokens in the sum.
     /// - Returns: whether Δθ changed.
@@ -102,6 +103,7 @@ public struct LevelState: Sendable {
         _ gradients: ParameterSet<Float>, inputs: ParameterSet<Float> = ParameterSet(), tokenCount: Int
     ) throws(NumericsError) -> Bool {
         guard tokenCount > 0 else { return false }
+        let gradients = gradientsOfHeld(gradients)
         var sum = ParameterSet<Float>()
         for tensor in definition.trained {
             guard let gradient = gradients[tensor.name] else { preconditionFailure("no gradient for \(tensor.name)") }
@@ -172,7 +174,8 @@ public struct LevelState: Sendable {
     /// Multiplies Δθ of what is stepped, as when a slower level has absorbed it; 0 also forgets the moments. What slots
     /// hold is addresses and numbers of documents too, of which a share means nothing.
     public mutating func decay(to share: Float) {
-        for tensor in definition.trained {
+        let inner = Set(definition.factored.map(\.innerName))  // of two factors one is scaled
+        for tensor in definition.trained where !inner.contains(tensor.name) {
             guard let own = delta[tensor.name]?.copy() else { continue }
             for i in 0..<own.count { own.pointer[i] *= share }
             delta[tensor.name] = own
@@ -185,7 +188,9 @@ public struct LevelState: Sendable {
 
     /// Keeps a share of what steps have changed since an earlier state of the same level.
     public mutating func withdraw(to share: Float, since earlier: LevelState) {
-        for tensor in definition.trained {
+        // Inner factors stay as they are now: the outer ones say how much is heard through them.
+        let inner = Set(definition.factored.map(\.innerName))
+        for tensor in definition.trained where !inner.contains(tensor.name) {
             guard let own = delta[tensor.name]?.copy(), let then = earlier.delta[tensor.name] else { continue }
             for i in 0..<own.count { own.pointer[i] *= share }
             Float.axpy(own.count, 1 - share, then.pointer, own.pointer)
@@ -213,7 +218,11 @@ public struct LevelState: Sendable {
 
     /// ‖Δθ‖ of what the level says; how its slots are found is not counted.
     public var deltaNorm: Double {
-        delta.entries.filter { LevelDefinition.isSpoken($0.name) }.reduce(0) { $0 + $1.tensor.squaredNorm }.squareRoot()
+        let factors = definition.factored
+        let held = Set(factors.flatMap { [$0.outerName, $0.innerName] })
+        let whole = delta.entries.filter { LevelDefinition.isSpoken($0.name) && !held.contains($0.name) }
+        return (whole.reduce(0) { $0 + $1.tensor.squaredNorm } + factors.reduce(0) { $0 + $1.squaredNorm(delta) })
+            .squareRoot()
     }
 
     var zeroMoments: ParameterSet<Float> {

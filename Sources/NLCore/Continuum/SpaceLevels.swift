@@ -16,7 +16,7 @@ public struct SpaceLevels: Sendable {
         self.configuration = configuration
         self.base = base
         self.levels = levels
-        effective = base.adding(levels.map(\.delta))
+        effective = base.adding(levels.map { $0.contribution() })
     }
 
     /// Levels that have learned nothing.
@@ -30,12 +30,12 @@ public struct SpaceLevels: Sendable {
 
     /// Names of the tensors that levels of one role adapt.
     public func tensors(of role: LevelDefinition.Role) -> Set<String> {
-        Set(levels.filter { $0.definition.role == role }.flatMap { $0.definition.tensors.map(\.name) })
+        Set(levels.filter { $0.definition.role == role }.flatMap { $0.definition.adapted.map(\.name) })
     }
 
     /// Names of those that an optimizer steps.
     public func trainedTensors(of role: LevelDefinition.Role) -> Set<String> {
-        Set(levels.filter { $0.definition.role == role }.flatMap { $0.definition.trained.map(\.name) })
+        tensors(of: role).filter { !HopeParameters<Void>.isZeroInBase($0) }
     }
 
     /// Brings rows of what slots hold to given values, on the level of a role that writes them.
@@ -75,7 +75,7 @@ public struct SpaceLevels: Sendable {
         var changed = levels
         var stale = Set<String>()
         for index in changed.indices where changed[index].definition.role == role {
-            if try change(&changed[index]) { stale.formUnion(changed[index].definition.tensors.map(\.name)) }
+            if try change(&changed[index]) { stale.formUnion(changed[index].definition.adapted.map(\.name)) }
         }
         levels = changed
         refresh(stale)
@@ -92,7 +92,7 @@ public struct SpaceLevels: Sendable {
             faster.decay(to: share)
             levels[index] = faster
         }
-        effective = base.adding(levels.map(\.delta))
+        effective = base.adding(levels.map { $0.contribution() })
     }
 
     /// Keeps a share of what the levels of one role have learned since an earlier state of the same levels.
@@ -120,6 +120,7 @@ public struct SpaceLevels: Sendable {
         // Only the named tensors are summed again; the others keep their storage.
         var touched = ParameterSet<Float>()
         for name in base.names where names.contains(name) { touched[name] = base[name] }
-        for (name, tensor) in touched.adding(levels.map(\.delta)).entries { effective[name] = tensor }
+        let changes = levels.map { $0.contribution(to: names) }
+        for (name, tensor) in touched.adding(changes).entries { effective[name] = tensor }
     }
 }

@@ -92,13 +92,35 @@ extension HopeConfiguration {
         return [
             LinkPlan(
                 name: "blocks.\(block).mlp", level: level, hidden: intermediateWidth ?? 4 * width, isGated: true,
-                slots: level.flatMap { levels[$0].slots(inBlock: block, of: layers) })
+                // Whoever adapts the last block's MLP, if anyone does: slots stand beside it.
+                slots: levels.lazy.compactMap { $0.slots(inBlock: block, of: layers) }.first)
         ]
+    }
+
+    /// Which of the last block's links a level's slots stand beside.
+    func slotLink(ofLevel level: Int) -> Int { usesAttention ? 0 : level }
+
+    /// The same geometry with slots at a level. The slowest level takes over in consolidations what they hold, unless it
+    /// was told what to adapt.
+    public func addingSlots(_ slots: Level.Slots, toLevel index: Int) -> HopeConfiguration {
+        var slotted = self
+        slotted.levels[index].slots = slots
+        let slowest = levels.count - 1
+        if index < slowest && levels[slowest].adapts == nil { slotted.levels[slowest].adapts = ["*.slots.*"] }
+        return slotted
+    }
+
+    /// The same geometry, as slots are laid out over it.
+    public var withoutSlots: HopeConfiguration {
+        var plain = self
+        for index in levels.indices { plain.levels[index].slots = nil }
+        return plain
     }
 
     /// Names of the values of the slots that belong to a level.
     func slotValues(of level: Int) -> Set<String> {
-        let own = (0..<layers).flatMap { links(ofBlock: $0) }.filter { $0.level == level && $0.slots != nil }
+        guard levels[level].slots != nil else { return [] }
+        let own = links(ofBlock: layers - 1).filter { $0.slots != nil }
         return Set(own.flatMap { link in HopeParameters<Void>.slotContents.map { "\(link.name).slots.\($0)" } })
     }
 
@@ -150,7 +172,8 @@ extension HopeConfiguration {
         try check(map.count == layers, .layerLevels, "has \(map.count) entries for \(layers) layers")
         let known = ["base"] + levels.map(\.name)
         for name in map { try check(known.contains(name), .layerLevels, "names \"\(name)\"; known are \(known)") }
-        for level in levels {
+        // A level that has slots, or was told what to adapt, needs no layer of its own.
+        for level in levels where level.slots == nil && level.adapts == nil {
             try check(map.contains(level.name), .layerLevels, "gives level \"\(level.name)\" no layer")
         }
     }

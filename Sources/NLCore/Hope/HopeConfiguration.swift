@@ -16,6 +16,8 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
         public var learningRate: Double?
         /// Which tensors the level adapts: `cms`, `slots`, `initial_states`, or patterns of tensor names; nil takes the default.
         public var adapts: [String]?
+        /// r of a Δθ of low rank, of matrices that have more; nil learns whole matrices.
+        public var rank: Int?
         /// An associative memory beside the level's link; nil has none.
         public var slots: Slots?
 
@@ -55,7 +57,7 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
         }
 
         enum CodingKeys: String, CodingKey {
-            case name, optimizer, adapts, slots
+            case name, optimizer, adapts, rank, slots
             case hiddenMultiple = "hidden_multiple"
             case chunkSize = "chunk_size"
             case learningRate = "learning_rate"
@@ -236,6 +238,9 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
             try check(
                 level.chunkSize >= 1, .levels,
                 "level \"\(level.name)\": chunk_size is \(level.chunkSize); at least 1 is accepted")
+            try check(
+                level.rank.map { (1...4096).contains($0) } ?? true, .levels,
+                "level \"\(level.name)\": rank is \(level.rank ?? 0); 1 to 4096 is accepted")
             guard let slots = level.slots else { continue }
             try check(
                 (1...1 << 20).contains(slots.capacity), .levels,

@@ -2,11 +2,18 @@
 public struct ImportOptions: Sendable {
     /// The level of each layer's MLP, or `base`; nil for the default map.
     public var layerLevels: [String]?
+    /// An associative memory for the level that documents are learned into, in place of layers of its own; nil for none.
+    public var slots: HopeConfiguration.Level.Slots?
+    /// r of the Δθ of levels that adapt layers; nil learns whole matrices.
+    public var rank: Int?
     /// Positions the cache holds at most; nil takes the model's context, up to 8,192.
     public var contextLength: Int?
 
     /// The defaults.
     public init() {}
+
+    /// The level that learns while documents are ingested.
+    public static let acquisitionLevel = 1
 
     /// The levels, fastest first.
     ///

@@ -28,7 +28,8 @@ struct ImportedConfiguration {
         try refuseForeignKeys()
         let width = try required("hidden_size")
         let layers = try required("num_hidden_layers")
-        let levels = ImportOptions.levels(width: width)
+        var levels = ImportOptions.levels(width: width)
+        for index in levels.indices { levels[index].rank = options.rank }
         var c = HopeConfiguration(
             vocabularySize: try required("vocab_size"), width: width, layers: layers,
             heads: try required("num_attention_heads"), levels: levels)
@@ -49,6 +50,7 @@ struct ImportedConfiguration {
         c.layerLevels =
             options.layerLevels
             ?? HopeConfiguration.defaultLayerLevels(layers: layers, levels: levels.map(\.name))
+        if let slots = options.slots { try addSlots(slots, to: &c, options) }
         try readEndTokens(into: &c)
         do {
             try c.validate()
@@ -56,6 +58,23 @@ struct ImportedConfiguration {
             throw .malformed(key: error.key, reason: error.message)
         }
         return c
+    }
+
+    /// Documents are then learned into slots, and taken over from there: all layers stay base but those of sessions.
+    private func addSlots(
+        _ slots: HopeConfiguration.Level.Slots, to c: inout HopeConfiguration, _ options: ImportOptions
+    ) throws(ImportError) {
+        c = c.addingSlots(slots, toLevel: ImportOptions.acquisitionLevel)
+        let reading = c.levels[0].name
+        let others = Set(c.layerLevels ?? []).subtracting([reading, "base"]).sorted()
+        if options.layerLevels == nil {
+            c.layerLevels = c.layerLevels?.map { $0 == reading ? reading : "base" }
+        } else if !others.isEmpty {
+            throw .malformed(
+                key: "cms_layers",
+                reason: "gives \(others.joined(separator: ", ")) layers, which learn nothing beside slots; "
+                    + "base and \(reading) are accepted, or no slots")
+        }
     }
 
     // MARK: - Keys that ask for something else

@@ -9,7 +9,8 @@ extension ImportedModel {
         public let baseBytes: Int
         /// θ_base laid out for reading, in bfloat16 what is stored so (``WeightPrecision/auto``).
         public let readingBytes: Int
-        /// Of each level: its scalars, and Δθ, the gathered gradient and two moments.
+        /// Of each level: its scalars, and Δθ, the gathered gradient and two moments; what slots hold is written as it
+        /// is.
         public let levels: [(name: String, parameterCount: Int, bytes: Int)]
     }
 
@@ -18,7 +19,10 @@ extension ImportedModel {
         let scalar = MemoryLayout<Float>.size
         let count = tensors.reduce(0) { $0 + $1.shape.count }
         let levels = try LevelDefinition.levels(of: configuration).map {
-            (name: $0.name, parameterCount: $0.parameterCount, bytes: 4 * scalar * $0.parameterCount)
+            let stepped = $0.trained.reduce(0) { $0 + $1.shape.count }
+            return (
+                name: $0.name, parameterCount: $0.parameterCount, bytes: scalar * ($0.parameterCount + 3 * stepped)
+            )
         }
         return MemoryCost(
             parameterCount: count, fileBytes: tensors.reduce(0) { $0 + $1.shape.count * $1.dataType.size },

@@ -32,7 +32,9 @@ public struct ImportedModel: Sendable {
             }
         }
         var wanted: [(name: String, shape: Shape)] = []
-        _ = HopeParameters<Void>(configuration) { name, shape in wanted.append((name, shape)) }
+        _ = HopeParameters<Void>(configuration) { name, shape in
+            if HopeParameters<Void>.isPretrained(name) { wanted.append((name, shape)) }
+        }
         var found: [Source] = []
         for (name, shape) in wanted {
             let foreign = Self.foreignName(name)
@@ -61,7 +63,7 @@ public struct ImportedModel: Sendable {
     /// Scalars of the largest tensor.
     public var largestTensorCount: Int { tensors.map(\.shape.count).max() ?? 0 }
 
-    /// All parameters; each is read from its file when someone needs its elements.
+    /// All parameters but slots; each is read from its file when someone needs its elements.
     public func parameters() throws(SafetensorsError) -> ParameterSet<Float> {
         var set = ParameterSet<Float>()
         for source in tensors { set[source.name] = try source.file.deferred(source.tensor, shape: source.shape) }
@@ -69,11 +71,20 @@ public struct ImportedModel: Sendable {
     }
 
     /// Writes our `model.safetensors`, one tensor in memory at a time, each in the precision it came in.
-    public func writeWeights(to url: URL, metadata: [String: String]) throws(SafetensorsError) {
+    ///
+    /// - Parameter slots: what finds slots (``SlotLayout/tensors(for:seed:)``): in single precision, but for the tokens'
+    ///   directions, which are random.
+    public func writeWeights(
+        to url: URL, metadata: [String: String], slots: ParameterSet<Float> = ParameterSet()
+    ) throws(SafetensorsError) {
         var writer = SafetensorsWriter(metadata: metadata)
         for source in tensors {
             try writer.add(
                 source.name, shape: source.shape.axes, as: source.dataType, from: source.file, tensor: source.tensor)
+        }
+        for (name, tensor) in slots.entries {
+            let type: TensorDataType = name.hasSuffix(".tokens") ? .bfloat16 : .float32
+            try writer.add(name, shape: tensor.shape.axes, as: type, floats: tensor.elements)
         }
         try writer.write(to: url)
     }

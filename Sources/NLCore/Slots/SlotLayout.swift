@@ -6,6 +6,8 @@ import Glibc
 /// with mean μ and covariance Σ = LLᵀ, W = L⁻¹ and b = −W μ. And each token gets a random direction for contexts, as
 /// long as it is rare: ln(n / n_token)², n_token of the n tokens read being that one.
 public struct SlotLayout {
+    /// Tokens of general text that are read unless said: enough for a covariance, and a minute or so of a large model.
+    public static let usualTokens = 16_384
     /// Added to the covariance's diagonal, as a share of its mean: directions hardly used must not decide alone.
     static let ridge = 0.01
 
@@ -41,11 +43,11 @@ public struct SlotLayout {
         var model = HopeModel(configuration, parameters, on: tape) { _ in false }
         var seen: [Tensor<Float>] = []
         model.observe = { [level, configuration] block, link, input in
-            if block == configuration.layers - 1 && configuration.links(ofBlock: block)[link].level == level {
+            if block == configuration.layers - 1 && link == configuration.slotLink(ofLevel: level) {
                 seen.append(input)
             }
         }
-        _ = model(text.inputs, batch: 1)
+        _ = model.readToSlots(text.inputs, batch: 1, states: nil)
         for input in seen { statistics.add(input) }
     }
 
@@ -56,16 +58,25 @@ public struct SlotLayout {
     ///   - seed: draws the tokens' directions.
     public func parameters(for slotted: HopeConfiguration, seed: UInt64) -> ParameterSet<Float> {
         var result = parameters
+        for (name, tensor) in tensors(for: slotted, seed: seed).entries { result[name] = tensor }
         _ = HopeParameters<Void>(slotted) { name, shape in
-            guard result[name] == nil else { return }
+            if HopeParameters<Void>.isZeroInBase(name) {
+                result[name] = .zeros(HopeParameters<Void>.baseShape(name, of: shape))
+            }
+        }
+        return result
+    }
+
+    /// What finds slots, as it stands in a model file: W, b and T.
+    public func tensors(for slotted: HopeConfiguration, seed: UInt64) -> ParameterSet<Float> {
+        var result = ParameterSet<Float>()
+        _ = HopeParameters<Void>(slotted) { name, shape in
             if name.hasSuffix(".slots.whitening") {
                 let (whitening, bias) = statistics.whitening
                 result[name] = whitening
                 result[String(name.dropLast("whitening".count)) + "bias"] = bias
             } else if name.hasSuffix(".slots.tokens") {
                 result[name] = directions(shape, seed: seed)
-            } else if HopeParameters<Void>.isZeroInBase(name) {
-                result[name] = .zeros(HopeParameters<Void>.baseShape(name, of: shape))
             }
         }
         return result

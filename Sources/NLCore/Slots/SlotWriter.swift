@@ -252,7 +252,7 @@ struct SlotWriter: Sendable {
 extension SpaceLevels {
     /// Name of the link whose slots a level of some role writes.
     func slotLink(of role: LevelDefinition.Role) -> String? {
-        for tensor in levels.filter({ $0.definition.role == role }).flatMap(\.definition.tensors)
+        for tensor in levels.filter({ $0.definition.role == role }).flatMap(\.definition.adapted)
         where tensor.name.hasSuffix(".slots.values") {
             return String(tensor.name.dropLast(".slots.values".count))
         }

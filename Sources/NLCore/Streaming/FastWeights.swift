@@ -8,13 +8,43 @@ public struct FastWeights<S: TensorScalar>: Sendable {
         /// Δg, `[D]`.
         var gain: Tensor<S>?
         /// ΔW↑: D → hidden; where there is a gate, ΔW_gate and ΔW↑ one below the other.
-        var up: PanelMatrix<S>?
+        var up: Change?
         /// ΔW↓: hidden → D.
-        var down: PanelMatrix<S>?
+        var down: Change?
+    }
+
+    /// Δ of a matrix: whole, or of low rank, B A.
+    enum Change: Sendable {
+        case whole(PanelMatrix<S>)
+        case factors(outer: PanelMatrix<S>, inner: PanelMatrix<S>)
+
+        var inputs: Int {
+            switch self {
+            case .whole(let matrix): matrix.inputs
+            case .factors(_, let inner): inner.inputs
+            }
+        }
+        var outputs: Int {
+            switch self {
+            case .whole(let matrix): matrix.outputs
+            case .factors(let outer, _): outer.outputs
+            }
+        }
+
+        /// y ← y + Δ x.
+        func add(_ rows: Int, _ x: UnsafePointer<S>, to y: UnsafeMutablePointer<S>) {
+            switch self {
+            case .whole(let matrix): matrix.multiply(rows, x, into: y, accumulate: true)
+            case .factors(let outer, let inner):
+                let between = Tensor<S>(uninitialized: [rows, inner.outputs])
+                inner.multiply(rows, x, into: between.pointer)
+                outer.multiply(rows, between.pointer, into: y, accumulate: true)
+            }
+        }
     }
 
     /// One for each link, block by block.
-    private let links: [Link]
+    private var links: [Link]
     private let linksPerBlock: Int
 
     /// Prepares a level's Δθ.
@@ -41,16 +71,16 @@ public struct FastWeights<S: TensorScalar>: Sendable {
                 let name = link.name
                 let gate = link.isGated ? find("\(name).gate", [link.hidden, width]) : nil
                 let up = find("\(name).up", [link.hidden, width])
-                var above: PanelMatrix<S>?
+                var above: Change?
                 if link.isGated, gate != nil || up != nil {
                     let zeros = Tensor<S>.zeros([link.hidden, width])
-                    above = PanelMatrix([gate ?? zeros, up ?? zeros])
+                    above = .whole(PanelMatrix([gate ?? zeros, up ?? zeros]))
                 } else if let up {
-                    above = PanelMatrix([up])
+                    above = .whole(PanelMatrix([up]))
                 }
                 links[layer * linksPerBlock + index] = Link(
                     gain: find("\(name).gain", [width]), up: above,
-                    down: find("\(name).down", [width, link.hidden]).map { PanelMatrix([$0]) })
+                    down: find("\(name).down", [width, link.hidden]).map { .whole(PanelMatrix([$0])) })
             }
         }
         if let mistake { throw mistake }
@@ -59,6 +89,8 @@ public struct FastWeights<S: TensorScalar>: Sendable {
     }
 
     func link(block: Int, level: Int) -> Link { links[block * linksPerBlock + level] }
+
+    mutating func set(_ link: Link, block: Int, level: Int) { links[block * linksPerBlock + level] = link }
 
     /// Whether this was prepared for models of that geometry.
     func fits(_ configuration: HopeConfiguration) -> Bool {

@@ -8,7 +8,7 @@ final class PackedMatrix: @unchecked Sendable {
     /// Length of a row that goes in, and of one that comes out.
     let inputs: Int
     let outputs: Int
-    /// bf16 or int8.
+    /// bf16, bf16-both or int8.
     let form: WeightPrecision.Form
     private let held: nl_weights
     private let instructions: InstructionSet
@@ -27,7 +27,7 @@ final class PackedMatrix: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - parts: `[out, in]` each. Those held in a file in bfloat16 are read from there.
-    ///   - form: bf16, rounded to nearest, ties to even; or int8.
+    ///   - form: bf16 or bf16-both, rounded to nearest, ties to even; or int8.
     init(_ parts: [Tensor<Float>], _ form: WeightPrecision.Form, on instructions: InstructionSet = .best) {
         let inputs = parts[0].shape[1]
         let outputs = parts.reduce(0) { $0 + $1.shape[0] }
@@ -98,6 +98,47 @@ final class PackedMatrix: @unchecked Sendable {
         }
     }
 
+    /// The inputs of ``multiply(rounded:from:_:outputs:from:into:accumulate:)``: rounded to bfloat16, to nearest, ties to even.
+    struct RoundedInputs: Sendable {
+        fileprivate let rows: Tensor<Float>
+        fileprivate let rowBytes: Int
+
+        fileprivate func row(_ number: Int) -> UnsafeMutableRawPointer {
+            UnsafeMutableRawPointer(rows.pointer) + number * rowBytes
+        }
+    }
+
+    /// Rounds inputs, once for all outputs.
+    ///
+    /// - Parameter x: `[rows, inputs]`.
+    func round(_ rows: Int, _ x: UnsafePointer<Float>) -> RoundedInputs {
+        let bytes = nl_rounded_bytes(instructions.isa, inputs)
+        let scalar = MemoryLayout<Float>.size
+        let rounded = RoundedInputs(
+            rows: Tensor(uninitialized: [(rows * bytes + scalar - 1) / scalar]), rowBytes: bytes)
+        let (instructions, inputs) = (instructions, inputs)
+        let x = SendablePointer(x)
+        rowBlocks(rows, inputs) { start, count in
+            nl_round_inputs(
+                instructions.isa, count, inputs, x.base + start * inputs, inputs, rounded.row(start))
+        }
+        return rounded
+    }
+
+    /// y ← W x (+ y) as ``multiply(_:outputs:from:_:into:accumulate:)``, with inputs that were rounded too.
+    ///
+    /// - Parameters:
+    ///   - row: the first of the rounded rows.
+    ///   - y: of that row and the first output.
+    func multiply(
+        rounded x: RoundedInputs, from row: Int, _ rows: Int, outputs count: Int, from first: Int,
+        into y: UnsafeMutablePointer<Float>, accumulate: Bool
+    ) {
+        nl_rounded_product(
+            instructions.isa, rows, count, inputs, x.row(row), strips + first / width * stripBytes, y, outputs,
+            accumulate)
+    }
+
     /// The weights of one output as the product takes them: a row of the matrix, `[inputs]`.
     func copyRow(_ output: Int, to y: UnsafeMutablePointer<Float>) {
         nl_unpack_output(
@@ -136,6 +177,13 @@ private struct WeightRows {
         BFloat16.round(width, tensor.pointer + row * width, rounded)
         return UnsafeRawPointer(rounded)
     }
+}
+
+/// Memory that the parts of a section only read.
+private struct SendablePointer: @unchecked Sendable {
+    let base: UnsafePointer<Float>
+
+    init(_ base: UnsafePointer<Float>) { self.base = base }
 }
 
 /// Memory that the parts of a section write apart from one another.

@@ -90,16 +90,21 @@ struct PanelMatrix<S: TensorScalar>: Sendable {
     ) {
         let across = (outputs + Self.panelWidth - 1) / Self.panelWidth
         let bands = (rows + Self.mostRows - 1) / Self.mostRows
+        let rounded: PackedMatrix.RoundedInputs? =
+            if case .packed(let matrix) = held, matrix.form == .bf16Both {
+                matrix.round(rows, UnsafeRawPointer(x).assumingMemoryBound(to: Float.self))
+            } else { nil }
         if inputs * outputs * bands < Self.leastShared {
-            for part in 0..<across * bands { multiply(part: part, of: rows, x, into: y, accumulate) }
+            for part in 0..<across * bands { multiply(part: part, of: rows, x, rounded, into: y, accumulate) }
         } else {
-            inParallel(across * bands) { multiply(part: $0, of: rows, x, into: y, accumulate) }
+            inParallel(across * bands) { multiply(part: $0, of: rows, x, rounded, into: y, accumulate) }
         }
     }
 
     /// One panel for one band of rows; the bands of a panel follow one another.
     private func multiply(
-        part: Int, of rows: Int, _ x: UnsafePointer<S>, into y: UnsafeMutablePointer<S>, _ accumulate: Bool
+        part: Int, of rows: Int, _ x: UnsafePointer<S>, _ rounded: PackedMatrix.RoundedInputs?,
+        into y: UnsafeMutablePointer<S>, _ accumulate: Bool
     ) {
         let bands = (rows + Self.mostRows - 1) / Self.mostRows
         let left = part / bands * Self.panelWidth
@@ -113,6 +118,12 @@ struct PanelMatrix<S: TensorScalar>: Sendable {
                 count, width, inputs, x, inputs, panels.pointer + left * inputs, width, y, outputs,
                 accumulate: accumulate)
         case .packed(let matrix):  // of `Float`s alone
+            if let rounded {
+                matrix.multiply(
+                    rounded: rounded, from: top, count, outputs: width, from: left,
+                    into: UnsafeMutableRawPointer(y).assumingMemoryBound(to: Float.self), accumulate: accumulate)
+                return
+            }
             matrix.multiply(
                 count, outputs: width, from: left, UnsafeRawPointer(x).assumingMemoryBound(to: Float.self),
                 into: UnsafeMutableRawPointer(y).assumingMemoryBound(to: Float.self), accumulate: accumulate)

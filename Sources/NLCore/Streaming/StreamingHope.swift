@@ -171,14 +171,13 @@ private struct StreamingPass<S: TensorScalar> {
     }
 
     /// y ← y + Δ z for the rows of each stream that has a Δ, all streams in parallel.
-    private func add(_ deltas: [PanelMatrix<S>?], _ z: Tensor<S>, to y: Tensor<S>) {
+    private func add(_ deltas: [FastWeights<S>.Change?], _ z: Tensor<S>, to y: Tensor<S>) {
         let present = deltas.indices.filter { deltas[$0] != nil }
         inParallel(present.count) { index in
             guard let delta = deltas[present[index]] else { return }
             let span = batch.spans[present[index]]
-            delta.multiply(
-                span.count, z.pointer + span.first * delta.inputs, into: y.pointer + span.first * delta.outputs,
-                accumulate: true)
+            delta.add(
+                span.count, z.pointer + span.first * delta.inputs, to: y.pointer + span.first * delta.outputs)
         }
     }
 

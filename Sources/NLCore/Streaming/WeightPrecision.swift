@@ -8,17 +8,23 @@ public enum WeightPrecision: String, Sendable, CaseIterable {
     case f32
     /// Rounded to bfloat16.
     case bf16
+    /// Rounded to bfloat16, and what they are multiplied with too, as other engines do: twice the speed of long prompts
+    /// where the processor multiplies pairs of bfloat16s (AVX512_BF16). A product is some 0.2 % of its size off.
+    case bf16Both = "bf16-both"
     /// Whole numbers from −127 to 127, with a scale for each output.
     case int8
 
     /// What one matrix is held in.
-    enum Form: String, Sendable, CaseIterable { case f32, bf16, int8 }
+    enum Form: String, Sendable, CaseIterable {
+        case f32, bf16, int8
+        case bf16Both = "bf16-both"
+    }
 
     /// What to hold a matrix in.
     ///
     /// Tensors that a level of the space adapts are never rounded, for two reasons: what is learned would be rounded
     /// away first, since a Δ is small beside its base; and learning a first Δ would take the base's rounding away with
-    /// it, so that a matrix changed by more than was learned.
+    /// it, so that a matrix changed by more than was learned. Nor are their inputs.
     ///
     /// - Parameters:
     ///   - isBFloat16: whether every weight is a bfloat16 already; asked only where it matters.
@@ -27,8 +33,9 @@ public enum WeightPrecision: String, Sendable, CaseIterable {
         switch self {
         case .f32: .f32
         case .bf16 where !mustBeExact: .bf16
+        case .bf16Both where !mustBeExact: .bf16Both
         case .int8 where !mustBeExact: .int8
-        case .auto, .bf16, .int8: isBFloat16() ? .bf16 : .f32
+        case .auto, .bf16, .bf16Both, .int8: isBFloat16() ? .bf16 : .f32
         }
     }
 }

@@ -105,7 +105,8 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .maxImportBytes: "Largest snapshot file that is imported; more is 413. It is held in memory."
         case .threads: "Compute threads; 0 is one for each core."
         case .backend: "Matrix products: auto, openblas or onednn."
-        case .weights: "Weights in serving: auto (bf16 where that loses nothing), f32, bf16 or int8."
+        case .weights:
+            "Weights in serving: auto (bf16 where that loses nothing), f32, bf16, bf16-both (inputs too) or int8."
         case .consolidateEvery: "Consolidate this long after the last time, if anything was learned; 0 is never."
         case .consolidateAt: "Consolidate at these times in UTC, as cron writes them (\"30 3 * * mon-fri\"), or none."
         case .consolidateIdle: "Consolidate after this long without a request, if anything was learned; 0 is never."

@@ -207,7 +207,7 @@ struct ModelDescription: Sendable {
 
     /// How the matrices that serving multiplies with are held.
     struct Weights: Sendable, Equatable {
-        /// As configured: auto, f32, bf16 or int8.
+        /// As configured: auto, f32, bf16, bf16-both or int8.
         var precision = "f32"
         /// Scalars by what they are held in.
         var scalars: [String: Int] = [:]

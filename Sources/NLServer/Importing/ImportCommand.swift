@@ -12,8 +12,13 @@ struct ImportCommand: ParsableCommand {
             or SmolLM model and writes one that `nlserver serve --model` reads: attention stays as it is, the MLP of each \
             layer becomes a level (or stays base). Nothing is approximated: what is not supported is refused by name.
 
-              nlserver import SmolLM2-135M --output smollm2 --dry-run
-              nlserver import SmolLM2-135M --output smollm2 && nlserver serve --model smollm2
+            With --anchors, a text of some hundred kilobytes like those the model was trained on, documents are learned \
+            into slots beside the last layer, which finds single facts again and leaves the rest as it was. Without, the \
+            MLPs of some layers learn them.
+
+              nlserver import SmolLM2-135M --output smollm2 --anchors deploy/model/anchors.txt --dry-run
+              nlserver import SmolLM2-135M --output smollm2 --anchors deploy/model/anchors.txt
+              nlserver serve --model smollm2
             """)
 
     @Argument(help: "The Hugging Face directory.")
@@ -30,13 +35,35 @@ struct ImportCommand: ParsableCommand {
             half is base, then slow, medium, and fast at the end.
             """)
     var layerLevels: String?
-    @Option(help: "General text (UTF-8) that consolidations are held against; it becomes anchors.txt.")
+    @Option(
+        help: """
+            General text (UTF-8) that slots are laid out over and consolidations held against; it becomes anchors.txt.
+            """)
     var anchors: String?
+    @Option(
+        help: """
+            Most slots that documents are learned into; 0 for none. Unless said, 65536 with --anchors, none without. A \
+            short fact takes one for each of its tokens, an article about one in ten.
+            """)
+    var slots: Int?
+    @Option(
+        help: """
+            Learn changes of this rank in place of whole matrices: far less memory for each session and space. 8 or 16 is \
+            usual.
+            """)
+    var rank: Int?
+    @Option(help: "C: length of the vectors that contexts of slots are known by.")
+    var contextSize = 256
     @Option(help: "Tokens of a session to state the memory for.")
     var sessionTokens = 2048
 
     func validate() throws {
         guard sessionTokens >= 1 else { throw ValidationError("--session-tokens must be at least 1") }
+        guard slots ?? 0 >= 0 else { throw ValidationError("--slots must be at least 0") }
+        if slots ?? 0 > 0 && anchors == nil {
+            throw ValidationError(
+                "--slots needs --anchors FILE: general text that they are laid out over, as deploy/model/anchors.txt")
+        }
     }
 
     func run() throws {
@@ -47,6 +74,10 @@ struct ImportCommand: ParsableCommand {
         options.layerLevels = layerLevels.map {
             $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
         }
+        options.rank = rank
+        let capacity = slots ?? (anchors == nil ? 0 : 65_536)
+        if capacity > 0 { options.slots = .init(capacity: capacity, contextSize: contextSize) }
+        try MatrixProduct.select(.auto)
         let files = try ImportedFiles(source, anchors: anchors, options)
         for line in try files.report(sessionTokens: sessionTokens) { print(line) }
         if dryRun { return print("dry run: nothing was written") }

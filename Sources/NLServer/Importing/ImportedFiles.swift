@@ -7,7 +7,8 @@ struct ImportedFiles {
     let configuration: HopeConfiguration
     private let tokenizer: Data
     private let tokenizerSettings: Data?
-    private let anchors: Data?
+    private let vocabulary: Tokenizer
+    private let anchors: String?
     private let chat: ChatDialect.Detection
 
     /// - Throws: ``ImportError``, `TokenizerError`, or the system's reason.
@@ -21,7 +22,7 @@ struct ImportedFiles {
                     + "not SentencePiece's tokenizer.model")
         }
         self.tokenizer = tokenizer
-        let vocabulary = try Tokenizer(json: tokenizer)
+        vocabulary = try Tokenizer(json: tokenizer)
         guard vocabulary.vocabularySize <= model.configuration.vocabularySize else {
             throw ImportError.malformed(
                 key: "vocab_size",
@@ -33,7 +34,7 @@ struct ImportedFiles {
         chat = ChatDialect.detect(tokenizerSettings, tokenizer: vocabulary)
         self.anchors = try anchors.map { path in
             let text = try Data(contentsOf: URL(filePath: path))
-            guard String(validating: text, as: UTF8.self) != nil else {
+            guard let text = String(validating: text, as: UTF8.self) else {
                 throw ImportError.file(path, reason: "it is not UTF-8")
             }
             return text
@@ -76,6 +77,12 @@ struct ImportedFiles {
         for level in cost.levels {
             let layers = map.indices.filter { map[$0] == level.name }.map(String.init).joined(separator: ", ")
             let owner = level.name == c.levels.first?.name ? "a session" : "a space"
+            if layers.isEmpty, let slots = c.levels.lazy.compactMap(\.slots).first {
+                lines.append(
+                    "level \(level.name): \(slots.capacity) slots beside layer \(c.layers - 1); "
+                        + "\(bytes(level.bytes)) for \(owner), as they fill")
+                continue
+            }
             lines.append(
                 "level \(level.name): layers \(layers); \(level.parameterCount) parameters; once it learns, "
                     + "change, gradient and optimizer \(bytes(level.bytes)) for \(owner)")
@@ -84,7 +91,11 @@ struct ImportedFiles {
         lines.append(
             "session after \(sessionTokens) tokens: cache \(bytes(model.sessionBytes(at: sessionTokens))), "
                 + "\(held) positions in view, at most \(min(c.contextLength ?? .max, c.slidingWindow ?? .max))")
-        lines.append("the import itself holds one tensor at a time: at most \(bytes(largestTensor))")
+        if c.levels.contains(where: { $0.slots != nil }) {
+            lines.append("the import itself reads the anchors with all weights as floats: \(bytes(cost.baseBytes))")
+        } else {
+            lines.append("the import itself holds one tensor at a time: at most \(bytes(largestTensor))")
+        }
         switch chat {
         case .known(let format): lines.append("chat template: \(format.kind.rawValue)")
         case .none:
@@ -101,6 +112,15 @@ struct ImportedFiles {
 
     // MARK: - Writing
 
+    /// What finds slots, laid out over the anchors.
+    private func slots(_ anchors: Anchors) throws -> ParameterSet<Float> {
+        var layout = SlotLayout(
+            model.configuration.withoutSlots, try model.parameters(), level: ImportOptions.acquisitionLevel)
+        for text in anchors.rehearsal { layout.read(text, readsLink: layout.rowCount < SlotLayout.usualTokens) }
+        print("slots are laid out over \(layout.rowCount) tokens of anchors")
+        return layout.tensors(for: configuration, seed: 1)
+    }
+
     /// Writes the directory; config.json comes last, so that an interrupted import is no model.
     func write(to directory: URL) throws {
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -113,13 +133,22 @@ struct ImportedFiles {
                 reason: "it holds \(present.sorted().prefix(3).joined(separator: ", ")); "
                     + "a directory that is empty, or that an interrupted import left, is accepted")
         }
+        var slots = ParameterSet<Float>()
+        if configuration.levels.contains(where: { $0.slots != nil }), let anchors {
+            guard let file = AnchorFile(anchors, tokenizer: vocabulary, configuration: configuration) else {
+                throw ImportError.file("anchors", reason: "it is too short: two paragraphs at least are needed")
+            }
+            slots = try self.slots(file.anchors)
+        }
         try model.writeWeights(
-            to: directory.appending(path: ModelFile.weights.rawValue), metadata: ["format": "pt"])
+            to: directory.appending(path: ModelFile.weights.rawValue), metadata: ["format": "pt"], slots: slots)
         try writeDurably(tokenizer, to: directory.appending(path: ModelFile.tokenizer.rawValue))
         if let tokenizerSettings {
             try writeDurably(tokenizerSettings, to: directory.appending(path: ModelFile.tokenizerSettings.rawValue))
         }
-        if let anchors { try writeDurably(anchors, to: directory.appending(path: ModelFile.anchors.rawValue)) }
+        if let anchors {
+            try writeDurably(Data(anchors.utf8), to: directory.appending(path: ModelFile.anchors.rawValue))
+        }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try writeDurably(try encoder.encode(configuration) + Data("\n".utf8), to: configurationFile)

@@ -26,7 +26,7 @@ struct AddSlotsCommand: ParsableCommand {
     @Option(help: "C: length of the vectors that contexts are known by.")
     var contextSize = 256
     @Option(help: "Tokens of anchors.txt that the link reads.")
-    var tokens = 16_384
+    var tokens = SlotLayout.usualTokens
     @Option(help: "Seed of the tokens' directions.")
     var seed: UInt64 = 1
 
@@ -47,13 +47,8 @@ struct AddSlotsCommand: ParsableCommand {
         guard !loaded.anchors.rehearsal.isEmpty else {
             throw ValidationError("\(model) has no anchors.txt to lay the slots out over")
         }
-        var slotted = loaded.configuration
-        slotted.levels[index].slots = .init(capacity: capacity, contextSize: contextSize)
-        // The slowest level takes over in consolidations what the slots hold, unless it was told what to adapt.
-        let slowest = slotted.levels.count - 1
-        if index < slowest && slotted.levels[slowest].adapts == nil {
-            slotted.levels[slowest].adapts = ["*.slots.*"]
-        }
+        let slotted = loaded.configuration.addingSlots(
+            .init(capacity: capacity, contextSize: contextSize), toLevel: index)
         try slotted.validate()
         var layout = SlotLayout(loaded.configuration, loaded.base, level: index)
         for text in loaded.anchors.rehearsal { layout.read(text, readsLink: layout.rowCount < tokens) }
@@ -69,7 +64,7 @@ struct AddSlotsCommand: ParsableCommand {
         facts["slots"] = "\(level): capacity \(capacity), context_size \(contextSize), seed \(seed)"
         let tokenizer = try Data(contentsOf: from.appending(path: "tokenizer.json"))
         if from.standardizedFileURL != to.standardizedFileURL {
-            for name in ["anchors.txt", "README.md"] {
+            for name in ["anchors.txt", "tokenizer_config.json", "README.md"] {
                 guard let data = FileManager.default.contents(atPath: from.appending(path: name).path) else { continue }
                 try writeDurably(data, to: to.appending(path: name))
             }

@@ -1,7 +1,7 @@
 import Foundation
 import NLCore
 
-/// Writes what `nlserver serve` reads: `config.json`, `model.safetensors` (bfloat16), `tokenizer.json`.
+/// Writes what `nlserver serve` reads: `config.json`, `model.safetensors` in the type that it states, `tokenizer.json`.
 struct ModelOutput {
     let url: URL
 
@@ -10,8 +10,14 @@ struct ModelOutput {
         metadata: [String: String]
     ) throws {
         var writer = SafetensorsWriter(metadata: metadata)
+        let type: TensorDataType =
+            switch configuration.storageType {
+            case "float32": .float32
+            case "float16": .float16
+            default: .bfloat16
+            }
         for (name, tensor) in parameters.entries where !HopeParameters<Void>.isZeroInBase(name) {
-            try writer.add(name, shape: tensor.shape.axes, as: .bfloat16, floats: tensor.elements)
+            try writer.add(name, shape: tensor.shape.axes, as: type, floats: tensor.elements)
         }
         try writer.write(to: url.appending(path: "model.safetensors"))
         let encoder = JSONEncoder()

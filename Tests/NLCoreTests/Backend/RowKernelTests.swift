@@ -23,6 +23,30 @@ struct RowKernelTests {
     }
 
     @Test(arguments: InstructionSet.usable)
+    func softmaxAgreesWithTheNaiveForm(instructions: InstructionSet) {
+        for width in widths {
+            let x: [Float] = randomNumbers(width, seed: width, scale: 6)
+            let largest = nl_maximum(instructions.isa, width, x)
+            #expect(largest == x.max())
+            // All negative, so that a zero that fills a vector up would win.
+            let below = x.map { $0 - 100 }
+            #expect(nl_maximum(instructions.isa, width, below) == below.max())
+            var expected = [Double](repeating: 0, count: width)
+            let sum = Double.shiftedExponentials(width, x.map(Double.init), shift: Double(largest), &expected)
+            let results = [0, 1, 5].map { offset in
+                misaligned(offset, [x], [Float](repeating: 7, count: width + 1)) {
+                    $1[width] = nl_shifted_exponentials(instructions.isa, width, $0[0], largest, $1)
+                }
+            }
+            #expect(largestRelativeError(Array(results[0].dropLast()), expected) <= 1e-6)
+            #expect(abs(Double(results[0][width]) - sum) <= 1e-6 * sum)
+            #expect(results[1] == results[0] && results[2] == results[0], "alignment changes the bits")
+            var inPlace = x
+            #expect(nl_shifted_exponentials(instructions.isa, width, inPlace, largest, &inPlace) == results[0][width])
+        }
+    }
+
+    @Test(arguments: InstructionSet.usable)
     func unitRowsAgreeWithTheNaiveForm(instructions: InstructionSet) {
         for width in widths {
             let rows = 3

@@ -47,9 +47,19 @@ import Testing
         var result = before ?? [Float](repeating: .nan, count: rows * matrix.outputs)
         result.withUnsafeMutableBufferPointer { y in
             for first in stride(from: 0, to: matrix.outputs, by: 128) {
+                let count = min(128, matrix.outputs - first)
+                if matrix.form == .bf16Both {
+                    // In two bands, as long prompts are cut.
+                    let rounded = matrix.round(rows, x)
+                    for band in [0..<rows / 2, rows / 2..<rows] where !band.isEmpty {
+                        matrix.multiply(
+                            rounded: rounded, from: band.lowerBound, band.count, outputs: count, from: first,
+                            into: y.baseAddress! + band.lowerBound * matrix.outputs + first, accumulate: before != nil)
+                    }
+                    continue
+                }
                 matrix.multiply(
-                    rows, outputs: min(128, matrix.outputs - first), from: first, x, into: y.baseAddress! + first,
-                    accumulate: before != nil)
+                    rows, outputs: count, from: first, x, into: y.baseAddress! + first, accumulate: before != nil)
             }
         }
         return result
@@ -83,6 +93,41 @@ import Testing
         }
     }
 
+    /// Rounding the inputs is all that `bf16-both` adds: its bits are those of the exact product of rounded inputs.
+    @Test(arguments: InstructionSet.usable)
+    func roundedInputsHaveTheBitsOfTheProductOfFloats(instructions: InstructionSet) {
+        for (rows, outputs, inputs) in Self.shapes + [(8, 128, 576), (12, 96, 513), (4, 64, 31)] {
+            let weights = bfloat16s(outputs * inputs, seed: UInt64(outputs))
+            let x = numbers(rows * inputs, seed: UInt64(rows))
+            let before = numbers(rows * outputs, seed: 99)
+            let matrix = PackedMatrix(
+                [Tensor(weights, shape: [outputs, inputs])], .bf16Both, on: instructions)
+            let rounded = x.map { float(bfloat16Bits: bfloat16Bits($0)) }
+            for kept in [nil, before] {
+                var product = kept ?? [Float](repeating: 0, count: rows * outputs)
+                BuiltInProduct.multiply(
+                    on: instructions, ProductShape(m: rows, n: outputs, k: inputs, transposeB: true), rounded, inputs,
+                    weights, inputs, &product, outputs, accumulate: kept != nil)
+                let found = multiply(matrix, rows, x, kept)
+                let same = zip(found, product).allSatisfy { $0.bitPattern == $1.bitPattern }
+                #expect(same, "\(rows)×\(inputs) by \(outputs) on \(instructions)")
+                let exact = PackedMatrix([Tensor(weights, shape: [outputs, inputs])], .bf16, on: instructions)
+                if inputs > 100 { #expect(found != multiply(exact, rows, x, kept)) }
+            }
+        }
+    }
+
+    @Test(arguments: InstructionSet.usable)
+    func whatIsNoNumberStaysNone(instructions: InstructionSet) {
+        let matrix = PackedMatrix(
+            [Tensor([Float](repeating: 1, count: 40 * 9), shape: [40, 9])], .bf16Both, on: instructions)
+        for bad in [Float.nan, .infinity, Float(bitPattern: 0x7fff_ffff)] {
+            var x = numbers(9, seed: 1)
+            x[8] = bad
+            #expect(multiply(matrix, 1, x, nil).allSatisfy { !$0.isFinite }, "\(bad)")
+        }
+    }
+
     @Test(arguments: InstructionSet.usable)
     func int8MultipliesWholeNumbersAndScales(instructions: InstructionSet) {
         for (rows, outputs, inputs) in Self.shapes {
@@ -108,7 +153,7 @@ import Testing
         }
     }
 
-    @Test(arguments: InstructionSet.usable, [WeightPrecision.Form.bf16, .int8])
+    @Test(arguments: InstructionSet.usable, [WeightPrecision.Form.bf16, .bf16Both, .int8])
     func aRowsBitsDoNotDependOnTheRowsBesideIt(instructions: InstructionSet, form: WeightPrecision.Form) {
         let (outputs, inputs) = (145, 777)
         let matrix = PackedMatrix(
@@ -150,7 +195,7 @@ import Testing
             let deferred = try file.deferred("w", shape: [33, 45])
             #expect(deferred.isFinite && deferred.isBFloat16)
             let x = numbers(2 * 45, seed: 13)
-            for form in [WeightPrecision.Form.bf16, .int8] {
+            for form in [WeightPrecision.Form.bf16, .bf16Both, .int8] {
                 let expected = multiply(PackedMatrix([Tensor(weights, shape: [33, 45])], form), 2, x, nil)
                 #expect(multiply(PackedMatrix([deferred], form), 2, x, nil) == expected, "padding \(padding), \(form)")
             }

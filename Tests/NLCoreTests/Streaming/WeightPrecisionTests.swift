@@ -37,7 +37,8 @@ import Testing
         for precision in [WeightPrecision.auto, .bf16] {
             let weights = try HopeWeights(c, parameters, precision: precision, exact: adapted(c))
             #expect(weights.held.scalars.keys.sorted() == ["bf16"])
-            #expect(2 * weights.held.bytes <= exact.held.bytes * 5 / 4, "about half the memory, strips filled up")
+            // Strips are filled up to 32 outputs with AVX-512, and these matrices are small.
+            #expect(2 * weights.held.bytes <= exact.held.bytes * 3 / 2, "about half the memory")
             for split in [[53], [1, 20, 1, 1, 30], [26, 27]] {
                 let found = try StreamingCases.read(tokens, split, weights)
                 expectSame(found.logits, expected.logits, "\(precision), split \(split)")
@@ -48,7 +49,7 @@ import Testing
     }
 
     /// A matrix that a level has changed keeps every bit of the change, whatever the others are held in.
-    @Test(arguments: [0, 1], [WeightPrecision.auto, .bf16, .int8])
+    @Test(arguments: [0, 1], [WeightPrecision.auto, .bf16, .bf16Both, .int8])
     func whatLevelsAdaptIsNeverRounded(model: Int, precision: WeightPrecision) throws {
         let (c, base) = Self.models[model]
         let adapted = try adapted(c)
@@ -67,12 +68,12 @@ import Testing
         let alone = try HopeWeights(c, taught, precision: precision, exact: adapted)
         #expect(alone.held == after.held)
         expectSame(moved, try StreamingCases.read(tokens, [20], alone).logits, "shared with the generation before")
-        if precision != .int8 {
+        if precision == .auto || precision == .bf16 {
             expectSame(moved, try StreamingCases.read(tokens, [20], HopeWeights(c, taught)).logits, "\(precision)")
         }
     }
 
-    @Test(arguments: [0, 1], [WeightPrecision.bf16, .int8])
+    @Test(arguments: [0, 1], [WeightPrecision.bf16, .bf16Both, .int8])
     func aStreamsBitsDoNotDependOnTheBatch(model: Int, precision: WeightPrecision) throws {
         let c = Self.models[model].0
         let parameters = c.usesAttention ? AttentionCases.parameters(c) : StreamingCases.lively(c, seed: 3)
@@ -100,7 +101,7 @@ import Testing
     }
 
     /// Rounded weights give other logits, near those of the exact ones.
-    @Test(arguments: [(WeightPrecision.bf16, 0.05), (.int8, 0.1)])
+    @Test(arguments: [(WeightPrecision.bf16, 0.05), (.bf16Both, 0.05), (.int8, 0.1)])
     func roundingCostsLittle(precision: WeightPrecision, most: Double) throws {
         let c = AttentionCases.configuration()
         let parameters = AttentionCases.parameters(c)

@@ -140,7 +140,7 @@ private final class BaseNorms: Sendable {
         guard let level = model.levels.first(where: { $0.name == name }) else { return nil }
         return known.withLock { known in
             if let norm = known[name] { return norm }
-            let own = LevelReporter.norm(of: model.base, over: level.tensors.map(\.name))
+            let own = LevelReporter.norm(of: model.base, over: level.adapted.map(\.name))
             let norm = own > 0 ? own : model.base.norm
             known[name] = norm
             return norm

@@ -17,7 +17,7 @@ final class ReadingLayout: Sendable {
     ///
     /// - Throws: ``HopeWeightsError`` if the parameters are not those of the configuration.
     func weights(of levels: SpaceLevels) throws(HopeWeightsError) -> HopeWeights<Float> {
-        let adapted = Set(levels.levels.flatMap { $0.definition.tensors.map(\.name) })
+        let adapted = Set(levels.levels.flatMap { $0.definition.adapted.map(\.name) })
         let weights = try HopeWeights(
             levels.configuration, levels.effective, precision: precision, exact: adapted,
             sharing: latest.withLock { $0 })

@@ -36,7 +36,7 @@ struct SessionContent: Sendable {
     func fastWeights(_ configuration: HopeConfiguration) throws(EngineError) -> FastWeights<Float>? {
         guard fast.counters.updates > 0 else { return nil }
         do {
-            return try FastWeights(configuration, fast.delta)
+            return try FastWeights(configuration, fast)
         } catch {
             throw .storage(.damaged, message: "The session's fast level does not fit the model: \(error).")
         }

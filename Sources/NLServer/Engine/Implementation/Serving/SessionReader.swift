@@ -83,8 +83,8 @@ struct SessionReader {
         do {
             let reading = try LearningWindow(levels.configuration).read(
                 window.tokens, targets: targets, weights: weights, states: window.start,
-                parameters: levels.effective.adding([content.fast.delta]),
-                trained: Set(content.fast.definition.tensors.map(\.name)), after: window.preceding,
+                parameters: levels.effective.adding([content.fast.contribution()]),
+                trained: Set(content.fast.definition.adapted.map(\.name)), after: window.preceding,
                 observed: content.fast.definition.observed)
             content.fast.note(losses: zip(reading.losses, weights).filter { $0.1 > 0 }.map(\.0))
             guard let gradients = reading.gradients,

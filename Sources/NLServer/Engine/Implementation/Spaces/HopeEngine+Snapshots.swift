@@ -161,8 +161,9 @@ extension SnapshotDiff.Level {
         var squares = 0.0
         var baseSquares = 0.0
         var changes: [SnapshotDiff.TensorChange] = []
-        for tensor in own.definition.tensors {
-            guard let a = own.delta[tensor.name], let b = other.delta[tensor.name] else { continue }
+        let (mine, theirs) = (own.contribution(), other.contribution())
+        for tensor in own.definition.adapted {
+            guard let a = mine[tensor.name], let b = theirs[tensor.name] else { continue }
             let square = a.squaredDistance(to: b)
             let baseSquare = base[tensor.name]?.squaredNorm ?? 0
             squares += square
@@ -175,7 +176,7 @@ extension SnapshotDiff.Level {
         changes.sort { ($0.distance, $1.name) > ($1.distance, $0.name) }
         func counts(_ level: NLCore.LevelState) -> SnapshotDiff.Counts {
             .init(
-                updates: level.counters.updates, tokensRead: level.counters.tokensRead, deltaNorm: level.delta.norm)
+                updates: level.counters.updates, tokensRead: level.counters.tokensRead, deltaNorm: level.deltaNorm)
         }
         self.init(
             name: own.definition.name, distance: squares.squareRoot(),
