@@ -61,8 +61,11 @@ func multiplyRounded(
     _ shape: ProductShape, _ a: UnsafePointer<UInt16>, _ lda: Int, _ b: UnsafePointer<UInt16>, _ ldb: Int,
     _ c: UnsafeMutablePointer<Float>, _ ldc: Int, accumulate: Bool
 ) {
-    if OneDNN.multiplyRounded(shape, a, lda, b, ldb, c, ldc, accumulate: accumulate) { return }
-    // Where oneDNN has no memory left: the same numbers, as `Float`s.
+    // A small one costs more in oneDNN's call than it gains.
+    if ProductTile.isLarge(shape), OneDNN.multiplyRounded(shape, a, lda, b, ldb, c, ldc, accumulate: accumulate) {
+        return
+    }
+    // Small, or oneDNN has no memory left: the same numbers, as `Float`s.
     let (rowsA, rowsB) = (shape.transposeA ? shape.k : shape.m, shape.transposeB ? shape.n : shape.k)
     let wide = (Tensor<Float>(uninitialized: [rowsA, lda]), Tensor<Float>(uninitialized: [rowsB, ldb]))
     let widths = (shape.transposeA ? shape.m : shape.k, shape.transposeB ? shape.k : shape.n)
