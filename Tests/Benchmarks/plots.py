@@ -15,9 +15,11 @@ from html import escape
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 400, 64, 44, 200, 52
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760, 400, 64, 44, 240, 52
 # Okabe and Ito's colours, which most colour-blind readers can tell apart.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
+ROWS = {"base": "untouched base", "ours": "nlserver", "ours_recall": "nlserver and passages", "recall": "passages in the prompt",
+        "naive": "links fine-tuned", "full": "all weights fine-tuned"}
 NAMES = {"acc": "accuracy over all tasks", "exact": "answers that are exact", "net_gain": "gain over the untouched base"}
 
 
@@ -26,14 +28,20 @@ def shares(results):
     found = {}
     for path, result in results:
         for row in result["rows"]:
-            stage = "" if row["stage"] == "untouched" else f", {row['stage']}"
+            stage = ", after consolidation" if row["stage"] == "consolidated" else ""
             for figure, value in row["figures"].items():
                 if figure.endswith(("_loss", "_change")) or not -1 <= value <= 1:
                     continue
-                series = found.setdefault((result["suite"], figure), {}).setdefault(row["row"] + stage, {})
+                series = found.setdefault((result["suite"], figure), {}).setdefault(ROWS[row["row"]] + stage, {})
                 if series.setdefault(row["documents"], value) != value:
-                    sys.exit(f"{path}: \"{row['row']}{stage}\" has two values of {figure} after {row['documents']} documents; "
+                    sys.exit(f"{path}: \"{ROWS[row['row']]}{stage}\" has two values of {figure} after {row['documents']} documents; "
                              "draw results of different models apart")
+    for lines in found.values():
+        # What a consolidation left as it was is one line.
+        for name in [n for n in lines if n.endswith(", after consolidation")]:
+            learned = lines.get(name.removesuffix(", after consolidation"))
+            if learned and all(learned.get(place) == value for place, value in lines[name].items()):
+                del lines[name]
     # A line needs two places.
     return {key: lines for key, lines in found.items() if len({x for line in lines.values() for x in line}) > 1}
 
@@ -63,7 +71,7 @@ def picture(suite, figure, lines):
     out.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 12}" text-anchor="middle">documents learned'
                f'{" (logarithmic)" if is_log else ""}</text>')
     for index, (name, line) in enumerate(sorted(lines.items())):
-        colour, dash = COLOURS[index % len(COLOURS)], ' stroke-dasharray="5 4"' if name == "base" else ""
+        colour, dash = COLOURS[index % len(COLOURS)], ' stroke-dasharray="5 4"' if name == ROWS["base"] else ""
         points = [(x(place), y(value)) for place, value in sorted(line.items())]
         out.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2"{dash} points="'
                    + " ".join(f"{px:.1f},{py:.1f}" for px, py in points) + '"/>')
@@ -89,7 +97,13 @@ def main():
     if not found:
         sys.exit("no suite was scored after two different numbers of documents; give --counts more than one")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for (suite, figure), lines in sorted(found.items()):
+    drawn = []
+    # The same lines under another name, as the gain over a base that knows nothing, are drawn once.
+    for (suite, figure), lines in sorted(found.items(), key=lambda item: (item[0][1] in NAMES, item[0])):
+        learned = (suite, {name: line for name, line in lines.items() if name != ROWS["base"]})
+        if learned in drawn:
+            continue
+        drawn.append(learned)
         path = arguments.output / f"{suite.replace('-', '_')}_{figure}.svg"
         path.write_text(picture(suite, figure, lines))
         print(path)

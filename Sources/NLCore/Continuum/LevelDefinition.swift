@@ -72,7 +72,7 @@ public struct LevelDefinition: Sendable, Hashable {
             name: level.optimizer,
             learningRate: level.learningRate
                 ?? LevelOptimizer.Rule(rawValue: level.optimizer ?? "")?.matrixLearningRate
-                ?? (hasSlots ? 1e-2 : LevelDefinition.defaultLearningRate(role)))
+                ?? LevelDefinition.defaultLearningRate(role))
         var found: [AdaptedTensor] = []
         var unmatched = Set(adapts)
         let patterns = adapts

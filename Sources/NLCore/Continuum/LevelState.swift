@@ -1,3 +1,5 @@
+import Glibc
+
 /// The state of one level: what it has learned, what it is about to, and how it got there (spec §3).
 ///
 /// A value: copying it is cheap, and a copy never changes with the original. Everything in it is persisted.
@@ -25,7 +27,7 @@ public struct LevelState: Sendable {
     public init(_ definition: LevelDefinition) {
         self.definition = definition
         var zeros = ParameterSet<Float>()
-        for tensor in definition.tensors { zeros[tensor.name] = .untouchedZeros(tensor.shape) }
+        for tensor in definition.tensors { zeros[tensor.name] = Self.nothing(tensor) }
         delta = zeros
         gradientSum = ParameterSet()
         firstMoment = ParameterSet()
@@ -33,7 +35,12 @@ public struct LevelState: Sendable {
         counters = LevelCounters()
     }
 
-    /// A level as it was persisted.
+    /// Δθ of a tensor of which nothing has been learned.
+    private static func nothing(_ tensor: LevelDefinition.AdaptedTensor) -> Tensor<Float> {
+        .untouchedZeros(HopeParameters<Void>.baseShape(tensor.name, of: tensor.shape))
+    }
+
+    /// A level as it was persisted. What slots hold may be missing from Δθ: none is in use then.
     ///
     /// - Throws: ``LevelStateError`` if the tensors are not those of the definition.
     public init(
@@ -42,15 +49,25 @@ public struct LevelState: Sendable {
         slowMoment: ParameterSet<Float> = ParameterSet(), recentGradients: ParameterSet<Float> = ParameterSet(),
         inputSum: ParameterSet<Float> = ParameterSet(), counters: LevelCounters
     ) throws(LevelStateError) {
+        var whole = ParameterSet<Float>()
+        for tensor in definition.tensors {
+            let isUnused = delta[tensor.name] == nil && HopeParameters<Void>.isZeroInBase(tensor.name)
+            whole[tensor.name] = isUnused ? Self.nothing(tensor) : delta[tensor.name]
+        }
+        guard delta.names.allSatisfy({ whole[$0] != nil }) else {
+            throw LevelStateError(level: definition.name, part: "delta")
+        }
         for (part, set) in [
-            ("delta", delta), ("gradient", gradientSum), ("first", firstMoment), ("second", secondMoment),
+            ("delta", whole), ("gradient", gradientSum), ("first", firstMoment), ("second", secondMoment),
             ("slow", slowMoment), ("recent", recentGradients),
         ] {
             if part != "delta" && set.names.isEmpty { continue }
             let tensors = part == "delta" ? definition.tensors : definition.trained
             let matches =
                 set.names.count == tensors.count
-                && tensors.allSatisfy { set[$0.name]?.shape == $0.shape }
+                && tensors.allSatisfy {
+                    HopeParameters<Void>.accepts(set[$0.name]?.shape, as: $0.name, of: $0.shape)
+                }
             guard matches else { throw LevelStateError(level: definition.name, part: part) }
         }
         let isObserved =
@@ -61,7 +78,7 @@ public struct LevelState: Sendable {
         }
         self.inputSum = inputSum
         self.definition = definition
-        self.delta = delta
+        self.delta = whole
         self.gradientSum = gradientSum
         self.firstMoment = firstMoment
         self.secondMoment = secondMoment
@@ -152,27 +169,35 @@ public struct LevelState: Sendable {
         return true
     }
 
-    /// Multiplies Δθ, as when a slower level has absorbed it; 0 also forgets the moments.
+    /// Multiplies Δθ of what is stepped, as when a slower level has absorbed it; 0 also forgets the moments. What slots
+    /// hold is addresses and numbers of documents too, of which a share means nothing.
     public mutating func decay(to share: Float) {
-        delta = delta.copy()
-        delta.scale(by: share)
+        for tensor in definition.trained {
+            guard let own = delta[tensor.name]?.copy() else { continue }
+            for i in 0..<own.count { own.pointer[i] *= share }
+            delta[tensor.name] = own
+        }
         if share == 0 { forgetMoments() }
         gradientSum = ParameterSet()
         inputSum = ParameterSet()
         counters.pendingTokens = 0
     }
 
-    /// Keeps a share of what was learned since an earlier state of the same level.
+    /// Keeps a share of what steps have changed since an earlier state of the same level.
     public mutating func withdraw(to share: Float, since earlier: LevelState) {
-        delta = delta.copy()
-        delta.scale(by: share)
-        delta.add(earlier.delta, scaledBy: 1 - share)
+        for tensor in definition.trained {
+            guard let own = delta[tensor.name]?.copy(), let then = earlier.delta[tensor.name] else { continue }
+            for i in 0..<own.count { own.pointer[i] *= share }
+            Float.axpy(own.count, 1 - share, then.pointer, own.pointer)
+            delta[tensor.name] = own
+        }
     }
 
     /// Adds to rows of a tensor that is written, not stepped (``SlotWriter``).
     mutating func write(_ rows: Tensor<Float>, to places: [Int32], of name: String) {
         guard let own = delta[name] else { preconditionFailure("\(definition.name) does not adapt \(name)") }
-        let (next, width) = (own.copy(), own.shape[1])
+        let next = own.copy(rows: max(own.shape[0], (places.max().map(Int.init) ?? -1) + 1))
+        let width = own.shape[1]
         for (row, place) in places.enumerated() {
             Float.axpy(width, 1, rows.pointer + row * width, next.pointer + Int(place) * width)
         }
@@ -212,7 +237,7 @@ public struct LevelState: Sendable {
         var taken = ParameterSet<Float>()
         for (name, tensor) in other.delta.entries where shared.contains(name) {
             taken[name] = tensor
-            other.delta[name] = .zeros(tensor.shape)
+            other.delta[name] = .zeros(HopeParameters<Void>.baseShape(name, of: tensor.shape))
         }
         guard taken.norm > 0 else { return }
         delta = delta.adding([taken])
@@ -255,22 +280,17 @@ public struct LevelState: Sendable {
                 AdamWStep(
                     learningRate: Float(rate), beta1: Float(optimizer.beta1), beta2: Float(optimizer.beta2),
                     epsilon: Float(optimizer.epsilon), weightDecay: Float(optimizer.weightDecay),
-                    correction1: Float(1 - power(optimizer.beta1, step)),
-                    correction2: Float(1 - power(optimizer.beta2, step)), gradientScale: Float(gradientScale)),
+                    correction1: Float(1 - pow(optimizer.beta1, step)),
+                    correction2: Float(1 - pow(optimizer.beta2, step)), gradientScale: Float(gradientScale)),
                 gradient.pointer, own.pointer, first.pointer, second.pointer)
         }
     }
 
-    private func power(_ base: Double, _ exponent: Double) -> Double {
-        var result = 1.0
-        var factor = base
-        var remaining = Int(exponent)
-        while remaining > 0 {
-            if remaining & 1 == 1 { result *= factor }
-            factor *= factor
-            remaining >>= 1
-        }
-        return result
+    /// The slots that hold something of this level's, and how many there may be; nil where it has none.
+    public var slots: (used: Int, capacity: Int)? {
+        guard let records = definition.tensors.first(where: { $0.name.hasSuffix(".slots.records") }) else { return nil }
+        let used = delta[records.name].map { own in (0..<own.shape[0]).count { own.pointer[2 * $0] != 0 } }
+        return (used ?? 0, records.shape[0])
     }
 }
 

@@ -49,9 +49,11 @@ public struct SpaceLevels: Sendable {
                 level.definition.role == .acquisition && level.delta[name] != nil
             })
         else { return }
-        let difference = rows.copy()
-        let before = now.rows(places.map(Int.init))
-        Float.axpy(difference.count, -1, before.pointer, difference.pointer)
+        let (difference, width) = (rows.copy(), rows.shape[1])
+        // A slot that is new has nothing to be subtracted.
+        for (row, place) in places.enumerated() where place < now.shape[0] {
+            Float.axpy(width, -1, now.pointer + Int(place) * width, difference.pointer + row * width)
+        }
         levels[index].write(difference, to: places, of: name)
         refresh([name])
     }

@@ -30,7 +30,7 @@ public struct HopeModel<S: TensorScalar> {
         self.tape = tape
         var trained: [(name: String, variable: Variable<S>)] = []
         self.parameters = HopeParameters(configuration) { name, shape in
-            guard let tensor = parameters[name], tensor.shape == shape else {
+            guard let tensor = parameters[name], HopeParameters<Void>.accepts(tensor.shape, as: name, of: shape) else {
                 preconditionFailure(
                     "the model wants \"\(name)\" of shape \(shape), got \(String(describing: parameters[name]?.shape))")
             }

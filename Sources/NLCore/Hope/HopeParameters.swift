@@ -106,7 +106,7 @@ public struct HopeParameters<Content> {
         public var bias: Content
         /// T, `[V, C]`.
         public var tokens: Content
-        /// c of each slot, `[N, C]`.
+        /// c of each slot, `[N, C]`; here and below N is the number in use, up to the capacity.
         public var contexts: Content
         /// z of each slot, `[N, D]`.
         public var keys: Content
@@ -156,6 +156,18 @@ extension HopeParameters {
     /// Whether a tensor is 0 in every base: what slots hold, which levels alone write. A model file leaves it out.
     public static func isZeroInBase(_ name: String) -> Bool {
         slotContents.contains { name.hasSuffix(".slots.\($0)") }
+    }
+
+    /// Whether a tensor is what a model of a configuration wants. What slots hold has as many rows as are in use, so that
+    /// slots nobody has filled take neither memory nor time.
+    public static func accepts(_ found: Shape?, as name: String, of expected: Shape) -> Bool {
+        guard let found, isZeroInBase(name) else { return found == expected }
+        return found.axes.count == 2 && found[1] == expected[1] && found[0] <= expected[0]
+    }
+
+    /// The shape of a tensor in a base: without any slot in use.
+    public static func baseShape(_ name: String, of expected: Shape) -> Shape {
+        isZeroInBase(name) ? [0, expected[1]] : expected
     }
 
     /// Whether pretraining trains a tensor: all but the slots, which are laid out over a trained model.

@@ -67,15 +67,25 @@ public struct ParameterSet<S: TensorScalar>: Sendable {
     }
 
     /// The set with Σ deltas added: tensors that no delta touches, or only with zeros, are shared, the others are fresh.
+    /// Where matrices have different numbers of rows, the sum has the most, and what is missing counts as 0.
     public func adding(_ deltas: [ParameterSet]) -> ParameterSet {
         var result = self
         for name in names {
-            let parts = deltas.compactMap { $0[name] }.filter { !$0.isZero }
-            guard !parts.isEmpty, let base = tensors[name] else { continue }
-            let sum = base.copy()
+            guard let base = tensors[name] else { continue }
+            let parts = deltas.compactMap { $0[name] }.filter { $0.shape[0] > base.shape[0] || !$0.isZero }
+            guard !parts.isEmpty else { continue }
+            // Nothing to add to, as for what slots hold: shared, so that a memory of any size is no work here.
+            if base.count == 0 && parts.count == 1 {
+                result.tensors[name] = parts[0]
+                continue
+            }
+            let sum = base.copy(rows: parts.reduce(base.shape[0]) { max($0, $1.shape[0]) })
             for part in parts {
-                precondition(part.shape == base.shape, "\(name): a delta of shape \(part.shape) for \(base.shape)")
-                elementBlocks(sum.count) { start, count in S.axpy(count, 1, part.pointer + start, sum.pointer + start) }
+                precondition(
+                    part.shape.axes.dropFirst() == base.shape.axes.dropFirst(),
+                    "\(name): a delta of shape \(part.shape) for \(base.shape)")
+                elementBlocks(part.count) { start, count in S.axpy(count, 1, part.pointer + start, sum.pointer + start)
+                }
             }
             result.tensors[name] = sum
         }

@@ -65,7 +65,7 @@ public struct SlotLayout {
             } else if name.hasSuffix(".slots.tokens") {
                 result[name] = directions(shape, seed: seed)
             } else if HopeParameters<Void>.isZeroInBase(name) {
-                result[name] = .zeros(shape)
+                result[name] = .zeros(HopeParameters<Void>.baseShape(name, of: shape))
             }
         }
         return result

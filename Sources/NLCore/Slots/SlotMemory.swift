@@ -2,11 +2,14 @@
 struct SlotMemory<S: TensorScalar>: Sendable {
     /// c of the context that each was written in, `[N, C]`.
     let contexts: Tensor<S>
+    /// The same as every row is compared with them: laid out to be read in one run, and in bfloat16, since reading them
+    /// is most of the work where many are in use.
+    private let searched: PanelMatrix<S>
     /// z of the same, `[N, D]`.
     let keys: Tensor<S>
     /// V, `[N, D]`.
     let values: Tensor<S>
-    /// The document that each was written by, from 1.
+    /// The document that each was written by, from 1, in ascending order: a document's slots follow one another.
     let episodes: [Int32]
     /// How far z must agree with a slot's for it to speak; 0 lets every z do.
     let strictness: [S]
@@ -19,6 +22,7 @@ struct SlotMemory<S: TensorScalar>: Sendable {
 
     init(contexts: Tensor<S>, keys: Tensor<S>, values: Tensor<S>, records: Tensor<S>) {
         (self.contexts, self.keys, self.values) = (contexts, keys, values)
+        searched = PanelMatrix([contexts], .bf16)
         var used = 0
         while used < records.shape[0] && records.pointer[2 * used] != 0 { used += 1 }
         episodes = (0..<used).map { Int32(records.pointer[2 * $0]) }
@@ -27,8 +31,29 @@ struct SlotMemory<S: TensorScalar>: Sendable {
 
     /// How many slots are in use.
     var count: Int { episodes.count }
-    /// How many there are.
-    var capacity: Int { contexts.shape[0] }
+
+    /// c · c′ of rows and all slots.
+    ///
+    /// - Parameter rows: contexts, `[R, C]`.
+    /// - Returns: `[R, ≥ N]`; a row's are the same whoever is read beside it.
+    func similarities(of rows: Tensor<S>) -> Tensor<S> {
+        let result = Tensor<S>(uninitialized: [rows.shape[0], searched.outputs])
+        searched.multiply(rows.shape[0], rows.pointer, into: result.pointer)
+        return result
+    }
+
+    /// The slots of one document.
+    func slots(of episode: Int32) -> Range<Int> {
+        func first(_ isReached: (Int32) -> Bool) -> Int {
+            var (low, high) = (0, episodes.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if isReached(episodes[middle]) { high = middle } else { low = middle + 1 }
+            }
+            return low
+        }
+        return first { $0 >= episode }..<first { $0 > episode }
+    }
 }
 
 /// Which slots a row reads, and how strongly.
@@ -73,39 +98,51 @@ struct SlotAddresses<S: TensorScalar> {
     ///   - keys: z, `[R, D]`, each of length 1.
     ///   - contexts: c, `[R, C]`, each of length 1 or 0.
     init(keys: Tensor<S>, contexts: Tensor<S>, in memory: SlotMemory<S>) {
-        let count = contexts.shape[0]
+        let (count, width) = (contexts.shape[0], contexts.shape[1])
         let found = Slots<[(slot: Int32, weight: S)]>(count: count)
-        inParallel(count, work: count * memory.count * memory.contexts.shape[1]) { row in
-            found.fill(
-                row,
-                with: Self.find(
-                    keys.pointer + row * keys.shape[1], contexts.pointer + row * contexts.shape[1], in: memory))
+        // So many rows at a time that their similarities stay small.
+        let block = max(1, min(128, Self.mostSimilarities / max(memory.count, 1)))
+        for start in stride(from: 0, to: count, by: block) {
+            let rows = min(block, count - start)
+            let part = Tensor<S>(uninitialized: [rows, width])
+            part.pointer.update(from: contexts.pointer + start * width, count: part.count)
+            let similarities = memory.similarities(of: part)
+            inParallel(rows, work: rows * memory.count * 8) { row in
+                found.fill(
+                    start + row,
+                    with: Self.find(
+                        keys.pointer + (start + row) * keys.shape[1],
+                        similarities.pointer + row * similarities.shape[1], in: memory))
+            }
         }
         self.init(rows: found.take())
     }
 
+    private static var mostSimilarities: Int { 1 << 22 }
+
     private static func find(
-        _ key: UnsafePointer<S>, _ context: UnsafePointer<S>, in memory: SlotMemory<S>
+        _ key: UnsafePointer<S>, _ similarity: UnsafePointer<S>, in memory: SlotMemory<S>
     ) -> [(slot: Int32, weight: S)] {
-        let (width, keyWidth) = (memory.contexts.shape[1], memory.keys.shape[1])
-        let similarity = (0..<memory.count).map { S.dot(width, context, memory.contexts.pointer + $0 * width) }
+        let keyWidth = memory.keys.shape[1]
         var best: (value: S, episode: Int32) = (0, 0)
         var runnerUp: S = 0
-        for (value, episode) in zip(similarity, memory.episodes) where value > runnerUp {
-            if episode == best.episode {
-                best.value = max(best.value, value)
-            } else if value > best.value {
-                (runnerUp, best) = (best.value, (value, episode))
-            } else {
-                runnerUp = value
+        memory.episodes.withUnsafeBufferPointer { episodes in
+            for slot in episodes.indices where similarity[slot] > runnerUp {
+                let (value, episode) = (similarity[slot], episodes[slot])
+                if episode == best.episode {
+                    best.value = max(best.value, value)
+                } else if value > best.value {
+                    (runnerUp, best) = (best.value, (value, episode))
+                } else {
+                    runnerUp = value
+                }
             }
         }
         let standsOut = ramp(best.value - runnerUp, margin) * ramp(best.value, similar)
         let gate = max(standsOut, ramp(best.value, same))
         guard gate > 0 else { return [] }
         var candidates: [(slot: Int32, score: S, agreement: S)] = []
-        for slot in 0..<memory.count
-        where memory.episodes[slot] == best.episode && similarity[slot] > best.value - reach {
+        for slot in memory.slots(of: best.episode) where similarity[slot] > best.value - reach {
             let agreement = S.dot(keyWidth, key, memory.keys.pointer + slot * keyWidth)
             candidates.append((Int32(slot), similarity[slot] + keyShare * agreement, agreement))
         }
@@ -189,10 +226,16 @@ extension HopeParameters.Slots {
         S.multiplyRows(
             ProductShape(m: rows, n: width, k: width, transposeB: true), u.pointer, width, whitening.pointer, width,
             z.pointer, width, accumulate: false)
-        for row in 0..<rows {
+        HopeParameters<S>.Slots.finishKeys(z, bias: bias)
+        return z
+    }
+
+    /// z ← (z + b) / ‖z + b‖, row by row.
+    static func finishKeys<S: TensorScalar>(_ z: Tensor<S>, bias: Tensor<S>) {
+        let width = bias.count
+        for row in 0..<z.count / width {
             S.axpy(width, 1, bias.pointer, z.pointer + row * width)
             normalize(width, z.pointer + row * width)
         }
-        return z
     }
 }

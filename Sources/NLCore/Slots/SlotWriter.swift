@@ -1,3 +1,5 @@
+import Glibc
+
 /// Writes a document into the slots of an acquisition level, window by window.
 ///
 /// What the model reads before its slots does not depend on what they hold, so a window is read once; then each
@@ -51,8 +53,6 @@ struct SlotWriter: Sendable {
 
     /// Whether a window is half learned.
     var isInWindow: Bool { window != nil }
-    /// Tokens that found no room.
-    private(set) var rejected = 0
     /// Σ of the losses of tokens whose contexts say too little, in nats: a text's first words.
     private var unknowable = 0.0
 
@@ -104,9 +104,10 @@ struct SlotWriter: Sendable {
         let keys = slots.keys(of: u)
         let contexts = SlotContext.rows(inputs, after: text.inputs[..<range.lowerBound], table: slots.tokens)
         let x = site.x.value.reshaped([inputs.count, width])
+        let memory = SlotMemory(slots)
         var draft = Window(
             rest: x, keys: keys, contexts: contexts, targets: Array(text.targets[range]), limits: [], losses: [],
-            addresses: SlotAddresses(keys: keys, contexts: contexts, in: SlotMemory(slots)), slots: [],
+            addresses: SlotAddresses(keys: keys, contexts: contexts, in: memory), slots: [],
             values: .zeros([0, width]), firstMoment: .zeros([0, width]), secondMoment: .zeros([0, width]),
             states: site.states)
         // As things stand: every slot is heard, none is learned.
@@ -121,7 +122,7 @@ struct SlotWriter: Sendable {
         unknowable += draft.losses.indices.filter { !knowable.contains($0) }.reduce(0) { $0 + Double(draft.losses[$1]) }
         let wanted = wanted(knowable, draft.losses)
         draft.limits = draft.losses.indices.map { wanted.contains($0) ? Self.known : draft.losses[$0] + Self.slack }
-        draft.slots = allocate(wanted, draft, &levels)
+        draft.slots = allocate(wanted, draft, memory, &levels)
         address(&draft, x, levels)
         draft.losses = try losses(draft, levels)
         window = draft
@@ -142,28 +143,31 @@ struct SlotWriter: Sendable {
         return chosen
     }
 
-    /// Gives tokens their slots: those of the same context and key where there are, else empty ones.
-    private mutating func allocate(_ rows: Set<Int>, _ draft: Window, _ levels: inout SpaceLevels) -> [Int32] {
-        let memory = levels.slotMemory(link)
+    /// Gives tokens their slots: those of the same context and key where there are, else empty ones while there are any.
+    private mutating func allocate(
+        _ rows: Set<Int>, _ draft: Window, _ memory: SlotMemory<Float>, _ levels: inout SpaceLevels
+    ) -> [Int32] {
         let (width, keyWidth) = (draft.contexts.shape[1], draft.keys.shape[1])
         var slots: Set<Int32> = []
         var fresh: [Int] = []
         for row in rows.sorted() {
             let context = draft.contexts.pointer + row * width
             let key = draft.keys.pointer + row * keyWidth
+            let similarities = memory.similarities(of: draft.contexts.rows([row]))
             let same = (0..<memory.count).first { slot in
-                Float.dot(width, context, memory.contexts.pointer + slot * width) > Self.identical
+                // What is searched is rounded: first look there, then closely.
+                similarities.pointer[slot] > Self.identical - 0.01
+                    && Float.dot(width, context, memory.contexts.pointer + slot * width) > Self.identical
                     && Float.dot(keyWidth, key, memory.keys.pointer + slot * keyWidth) > Self.identical
             }
             if let same { slots.insert(Int32(same)) } else { fresh.append(row) }
         }
-        let room = memory.capacity - memory.count
-        rejected += max(fresh.count - room, 0)
-        fresh = Array(fresh.prefix(room))
+        fresh = Array(fresh.prefix(levels.slotCapacity(link) - memory.count))
         let places = fresh.indices.map { Int32(memory.count + $0) }
         let records = fresh.flatMap { _ in [episode, isDense ? 0 : Self.strictness] }
         levels.write(draft.contexts.rows(fresh), to: places, of: "\(link).slots.contexts")
         levels.write(draft.keys.rows(fresh), to: places, of: "\(link).slots.keys")
+        levels.write(.zeros([fresh.count, keyWidth]), to: places, of: "\(link).slots.values")
         levels.write(Tensor(records, shape: [fresh.count, 2]), to: places, of: "\(link).slots.records")
         return slots.sorted() + places
     }
@@ -232,14 +236,11 @@ struct SlotWriter: Sendable {
             next.count,
             AdamWStep(
                 learningRate: Self.stepShare * Float(scale), beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0,
-                correction1: 1 - power(0.9, window.steps), correction2: 1 - power(0.99, window.steps),
+                correction1: Float(1 - pow(0.9, Double(window.steps))),
+                correction2: Float(1 - pow(0.99, Double(window.steps))),
                 gradientScale: 1),
             gradient.pointer, next.pointer, window.firstMoment.pointer, window.secondMoment.pointer)
         window.values = next
-    }
-
-    private func power(_ base: Float, _ exponent: Int) -> Float {
-        (0..<exponent).reduce(1) { result, _ in result * base }
     }
 }
 
@@ -257,6 +258,12 @@ extension SpaceLevels {
     var nextEpisode: Int {
         guard let link = slotLink(of: .acquisition) else { return 1 }
         return Int(slotMemory(link).episodes.max() ?? 0) + 1
+    }
+
+    /// How many slots a link can have.
+    func slotCapacity(_ link: String) -> Int {
+        let records = levels.lazy.flatMap(\.definition.tensors).first { $0.name == "\(link).slots.records" }
+        return records?.shape[0] ?? 0
     }
 
     /// What the slots of a link hold, all levels together.

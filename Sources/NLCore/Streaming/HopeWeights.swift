@@ -120,7 +120,7 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
         // `HopeParameters` rethrows untyped, so what is wrong is found before it asks.
         var mistake: HopeWeightsError?
         _ = HopeParameters<Void>(configuration) { name, shape in
-            if mistake != nil || parameters[name]?.shape == shape { return }
+            if mistake != nil || HopeParameters<Void>.accepts(parameters[name]?.shape, as: name, of: shape) { return }
             mistake = HopeWeightsError(name: name, expected: shape, found: parameters[name]?.shape)
         }
         if let mistake { throw mistake }

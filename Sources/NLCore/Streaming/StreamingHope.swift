@@ -129,10 +129,7 @@ private struct StreamingPass<S: TensorScalar> {
         let width = weights.configuration.width
         let keys = Tensor<S>(uninitialized: [batch.rows, width])
         slots.whitening.multiply(batch.rows, normed.pointer, into: keys.pointer)
-        for row in 0..<batch.rows {
-            S.axpy(width, 1, slots.bias.pointer, keys.pointer + row * width)
-            normalize(width, keys.pointer + row * width)
-        }
+        HopeParameters<S>.Slots.finishKeys(keys, bias: slots.bias)
         let contexts = Tensor<S>(uninitialized: [batch.rows, slots.tokens.shape[1]])
         for (input, span) in zip(inputs, batch.spans) {
             let own = SlotContext.rows(input.tokens, after: input.state.recentTokens, table: slots.tokens)

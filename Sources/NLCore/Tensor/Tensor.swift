@@ -75,6 +75,15 @@ public struct Tensor<S: TensorScalar>: Sendable {
         return result
     }
 
+    /// A copy with at least as many rows, the new ones 0; a row is what the first axis counts.
+    func copy(rows: Int) -> Tensor {
+        if rows == shape[0] { return copy() }
+        let result = Tensor(uninitialized: Shape([rows] + shape.axes.dropFirst()))
+        result.pointer.update(from: pointer, count: count)
+        (result.pointer + count).update(repeating: 0, count: result.count - count)
+        return result
+    }
+
     /// The elements converted to another scalar type.
     public func converted<R: TensorScalar>(to _: R.Type = R.self) -> Tensor<R> {
         let result = Tensor<R>(uninitialized: shape)

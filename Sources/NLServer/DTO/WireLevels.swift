@@ -5,6 +5,11 @@ struct WireSurprise: Encodable, Sendable {
     @Nullable var mean: Double?
 }
 
+struct WireSlots: Encodable, Sendable {
+    var used: Int
+    var capacity: Int
+}
+
 struct WireLevel: Encodable, Sendable {
     var name: String
     var kind: String
@@ -23,6 +28,7 @@ struct WireLevel: Encodable, Sendable {
     @Nullable var learningRate: Double?
     var nextDue: String
     var bytes: Int
+    @Nullable var slots: WireSlots?
 
     init(_ record: LevelRecord) {
         name = record.name
@@ -42,6 +48,7 @@ struct WireLevel: Encodable, Sendable {
         learningRate = record.learningRate
         nextDue = record.nextDue
         bytes = record.byteCount
+        slots = record.slots.map { WireSlots(used: $0.used, capacity: $0.capacity) }
     }
 }
 

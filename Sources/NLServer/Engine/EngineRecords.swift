@@ -189,6 +189,14 @@ struct LevelRecord: Sendable {
     var nextDue: String
     /// Size of the level's state as persisted.
     var byteCount: Int
+    /// `nil` where the level has no slots.
+    var slots: Slots?
+
+    /// Slots that hold something the level learned, and how many all levels of the space together may fill.
+    struct Slots: Sendable {
+        var used: Int
+        var capacity: Int
+    }
 }
 
 struct LevelHistoryEntry: Sendable {

@@ -3,12 +3,9 @@ import Foundation
 /// A copy of a model directory whose ingestion steps dense tensors, for the rows `naive` and `full`. The weights are
 /// linked.
 enum FineTunedModel {
-    /// η of links where nothing else is asked for: a level with slots has one of theirs.
-    static let learningRate = 4e-3
-
     /// - Parameters:
     ///   - adapts: patterns of the tensors that documents are learned into.
-    ///   - learningRate: nil takes ``learningRate``.
+    ///   - learningRate: nil takes the level's default.
     /// - Throws: ``EvaluationError`` if the directory has no configuration that can be read.
     static func write(of model: String, to directory: URL, adapting adapts: [String], learningRate: Double?) throws {
         let source = URL(filePath: model, directoryHint: .isDirectory).resolvingSymlinksInPath()
@@ -20,7 +17,7 @@ enum FineTunedModel {
         else { throw EvaluationError("\(configuration.path): there are no three cms_levels to adapt tensors with") }
         // The first level that documents are learned into; the levels beside it keep to theirs.
         levels[1]["adapts"] = adapts
-        levels[1]["learning_rate"] = learningRate ?? Self.learningRate
+        levels[1]["learning_rate"] = learningRate
         var changed = object
         changed["cms_levels"] = levels
         let data = try JSONSerialization.data(withJSONObject: changed, options: [.prettyPrinted, .sortedKeys])

@@ -5,7 +5,8 @@ import Store
 /// Levels as the store keeps them: named little-endian Float32 blobs, bit for bit, and counters as JSON.
 ///
 /// A level's blobs are named `<part>/<tensor>`: `delta` is always there, `gradient` while a chunk is open, `first`,
-/// `second`, `slow` and `recent` while the optimizer has such moments, `inputs` beside a gradient that needs them. What is not there is empty.
+/// `second`, `slow` and `recent` while the optimizer has such moments, `inputs` beside a gradient that needs them. What
+/// is not there is empty; what slots hold has as many rows as are in use.
 enum LevelCodec {
     private enum Part: String, CaseIterable {
         case delta, gradient, first, second, slow, recent, inputs
@@ -28,7 +29,7 @@ enum LevelCodec {
     /// - Parameter prefix: put before each name, where one state holds more than a level.
     static func blobs(of state: NLCore.LevelState, prefix: String = "") -> [StateBlob] {
         Part.allCases.flatMap { part in
-            part.set(of: state).entries.map { name, tensor in
+            part.set(of: state).entries.filter { $0.tensor.count > 0 }.map { name, tensor in
                 StateBlob(name: "\(prefix)\(part.rawValue)/\(name)", tensor: tensor)
             }
         }
@@ -49,7 +50,10 @@ enum LevelCodec {
             guard let part = Part(rawValue: String(head)), let shape = shapes[tensor] else {
                 throw LevelCodecError(level: definition.name, blob: blob.name, reason: "it is no tensor of the level")
             }
-            let own = part == .inputs ? definition.inputShape(of: tensor) ?? shape : shape
+            // Slots have as many rows as were in use.
+            let found = Shape(blob.shape)
+            let fitting = HopeParameters<Void>.accepts(found, as: tensor, of: shape) ? found : shape
+            let own = part == .inputs ? definition.inputShape(of: tensor) ?? shape : fitting
             sets[part, default: ParameterSet()][tensor] = try Tensor(blob, shape: own, level: definition.name)
         }
         // In the definition's order: sums over a level's tensors depend on it.

@@ -10,7 +10,8 @@ struct AddSlotsCommand: ParsableCommand {
         discussion: """
             Reads the model's anchors.txt, lays the slots out over what the level's link reads in it, and writes a model \
             that computes the same until something is learned. Databases of the model without slots do not fit the new \
-            one. Each slot takes 4 (C + 2 D) bytes of memory, in every space.
+            one. A slot takes about 4 (C + 2 D) bytes in every space, twice that while something is learned; those that \
+            are not used take nothing. The capacity in config.json may be raised later, databases keep fitting.
             """)
 
     @Option(help: "The model directory.")
@@ -19,8 +20,8 @@ struct AddSlotsCommand: ParsableCommand {
     var output: String
     @Option(help: "The level.")
     var level = "medium"
-    @Option(help: "N: slots there are. A short fact takes one for each of its tokens, an article about one in ten.")
-    var capacity = 16_384
+    @Option(help: "Most slots there may be. A short fact takes one for each of its tokens, an article about one in ten.")
+    var capacity = 65_536
     @Option(help: "C: length of the vectors that contexts are known by.")
     var contextSize = 256
     @Option(help: "Tokens of anchors.txt that the link reads.")

@@ -78,7 +78,7 @@ import Testing
     @Test func theSearchFindsWhatTheDefinitionSays() {
         var random = SeededRandom(seed: 7)
         let memory = Self.memory(&random)
-        #expect(memory.count == 30 && memory.capacity == 40)
+        #expect(memory.count == 30 && memory.slots(of: 3) == 10..<15 && memory.slots(of: 9).isEmpty)
         var (keys, contexts): ([Double], [Double]) = ([], [])
         for slot in 0..<30 {
             let range = slot * Self.width..<(slot + 1) * Self.width
@@ -106,6 +106,32 @@ import Testing
             if row % 5 == 0 { #expect(abs(sum - 1) < 1e-6) }
         }
         #expect(silent > 20 && partial > 3, "\(silent) rows silent, \(partial) partly")
+    }
+
+    @Test func whoIsReadBesideARowDoesNotChangeWhatItFinds() {
+        var random = SeededRandom(seed: 8)
+        let exact = Self.memory(&random)
+        let memory = SlotMemory<Float>(
+            contexts: exact.contexts.converted(), keys: exact.keys.converted(), values: exact.values.converted(),
+            records: Tensor(
+                zip(exact.episodes, exact.strictness).flatMap { [Float($0), Float($1)] }, shape: [exact.count, 2]))
+        let (keys, contexts) = (memory.keys, memory.contexts)
+        let all = SlotAddresses(keys: keys, contexts: contexts, in: memory)
+        var heard = 0
+        for row in 0..<memory.count {
+            let alone = SlotAddresses(keys: keys.rows([row]), contexts: contexts.rows([row]), in: memory)
+            let own = all.starts[row]..<all.starts[row + 1]
+            #expect(alone.slots == Array(all.slots[own]) && alone.weights == Array(all.weights[own]), "row \(row)")
+            heard += alone.slots.count
+            // bfloat16 contexts are near enough to those that `Double`s are compared with.
+            let precise = SlotAddresses(
+                keys: exact.keys.rows([row]), contexts: exact.contexts.rows([row]), in: exact)
+            #expect(Set(alone.slots) == Set(precise.slots))
+            for (weight, expected) in zip(alone.weights, precise.weights) {
+                #expect(abs(Double(weight) - expected) < 0.03, "row \(row)")
+            }
+        }
+        #expect(heard >= memory.count)
     }
 
     @Test func aContextThatManyDocumentsShareSinglesOutNone() {

@@ -79,6 +79,28 @@ import Testing
                 == full.levels.effective["\(SlotCases.link).slots.values"]?.elements)
     }
 
+    @Test func slotsNobodyFilledTakeNoMemory() throws {
+        func rows(_ levels: SpaceLevels) -> [Set<Int>] {
+            levels.levels.filter { $0.slots != nil }.map { Set($0.delta.entries.map(\.tensor.shape[0])) }
+        }
+        let start = try SlotCases.levels(capacity: 1 << 20)
+        #expect(rows(start) == [[0], [0]] && start.effective.parameterCount < 100_000)
+        let (first, _) = try SlotCases.learn(TinyModel.text(seed: 1, length: 24), into: start)
+        let used = first.slotMemory(SlotCases.link).count
+        #expect(used > 10 && rows(first) == [[used], [0]] && first["medium"]?.slots ?? (0, 0) == (used, 1 << 20))
+        // Both levels hold some, and more are written behind them.
+        var moved = first
+        moved.absorb(keeping: 0)
+        #expect(rows(moved) == [[0], [used]])
+        let (second, outcome) = try SlotCases.learn(TinyModel.text(seed: 2, length: 24), into: moved)
+        let all = second.slotMemory(SlotCases.link).count
+        #expect(outcome.targetReached && rows(second) == [[all], [used]])
+        let (direct, _) = try SlotCases.learn(TinyModel.text(seed: 2, length: 24), into: first)
+        for (name, tensor) in direct.effective.entries {
+            #expect(second.effective[name]?.elements == tensor.elements, "\(name)")
+        }
+    }
+
     @Test func aLongTextGetsSlotsForItsSurprisesAlone() throws {
         let text = TinyModel.text(seed: 3, length: 60)
         let (levels, outcome) = try SlotCases.learn(text, into: SlotCases.levels()) {

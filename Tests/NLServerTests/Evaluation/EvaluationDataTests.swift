@@ -166,6 +166,6 @@ import Testing
         try FineTunedModel.write(of: home.model.path, to: naive, adapting: links, learningRate: nil)
         let level = try LoadedModel(directory: naive.path).levels[1]
         #expect(level.tensors.allSatisfy { $0.name.contains(".levels.1.") } && !level.tensors.isEmpty)
-        #expect(level.optimizer.learningRate == FineTunedModel.learningRate)
+        #expect(level.optimizer.learningRate == 4e-3)
     }
 }

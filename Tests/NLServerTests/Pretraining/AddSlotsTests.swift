@@ -60,4 +60,33 @@ import Testing
         #expect { try run(output: output) } throws: { "\($0)".contains("anchors.txt") }
         #expect(!FileManager.default.fileExists(atPath: output.path))
     }
+
+    @Test(.timeLimit(.minutes(10))) func fullSlotsAreSaidAndMayBecomeMore() async throws {
+        try run(["--capacity", "12"], output: home.model)
+        let (bits, used) = try await home.run { engine async throws in
+            let job = try await engine.learn("Zebra quilts vex jumbled foxglove wharf kings.", id: "a")
+            #expect(job.status == .learned && job.targetReached == false)
+            let medium = try await engine.levels(space: "default", session: nil).levels.first { $0.name == "medium" }
+            #expect(medium?.slots?.used == 12 && medium?.slots?.capacity == 12)
+            return (try engine.bits, medium?.slots?.used)
+        }
+        try setCapacity(from: 12, to: 400)
+        try await home.run { engine async throws in
+            #expect(try engine.bits == bits)
+            try await engine.learn("Yellow pyjamas quench a vow by the cozy ivy fjord.", id: "b")
+            let medium = try await engine.levels(space: "default", session: nil).levels.first { $0.name == "medium" }
+            #expect(medium?.slots?.used ?? 0 > used ?? 12 && medium?.slots?.capacity == 400)
+        }
+        // Fewer than are in use would lose what they hold.
+        try setCapacity(from: 400, to: 12)
+        await #expect { try await home.engine().start() } throws: { "\($0)".contains("slots") }
+    }
+
+    private func setCapacity(from old: Int, to new: Int) throws {
+        let file = home.model.appendingPathComponent("config.json")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        let pattern = try Regex("\"capacity\"\\s*:\\s*\(old)")
+        try #require(text.contains(pattern))
+        try text.replacing(pattern, with: "\"capacity\" : \(new)").write(to: file, atomically: true, encoding: .utf8)
+    }
 }

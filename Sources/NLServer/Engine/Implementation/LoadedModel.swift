@@ -49,7 +49,7 @@ struct LoadedModel: Sendable {
         }
         anchorFile = try directory.anchors(tokenizer, configuration)
         fingerprint = ModelFingerprint(
-            architecture: try directory.digest(.configuration).hex, tokenizer: try directory.digest(.tokenizer).hex,
+            architecture: try directory.architectureDigest().hex, tokenizer: try directory.digest(.tokenizer).hex,
             weights: weightsDigest.value.hex)
         id = directory.name
         created = directory.modified(.weights)
@@ -137,6 +137,16 @@ struct ModelDirectory {
         }
     }
 
+    /// The digest of config.json, whatever the capacity of its slots: that may be raised under a database, since slots
+    /// that are not used leave no trace in it.
+    func architectureDigest() throws(EngineError) -> SHA256Digest {
+        let bytes = try data(.configuration)
+        guard let text = String(validating: bytes, as: UTF8.self), text.contains("\"slots\"") else {
+            return SHA256Digest(of: bytes)
+        }
+        return SHA256Digest(of: text.replacing(/"capacity"\s*:\s*[0-9]+/, with: "\"capacity\":0"))
+    }
+
     func digest(_ file: File) throws(EngineError) -> SHA256Digest { SHA256Digest(of: try data(file)) }
 
     func modified(_ file: File) -> Date {
@@ -161,7 +171,10 @@ struct ModelDirectory {
         let file = try checked { try SafetensorsFile(contentsOf: url(.weights)) }
         var wanted: [(name: String, shape: Shape)] = []
         _ = HopeParameters<Void>(configuration) { name, shape in wanted.append((name, shape)) }
-        let bytes = wanted.reduce(0.0) { $0 + $1.shape.axes.reduce(4.0) { $0 * Double($1) } }
+        let bytes = wanted.reduce(0.0) { sum, parameter in
+            let shape = HopeParameters<Void>.baseShape(parameter.name, of: parameter.shape)
+            return sum + shape.axes.reduce(4.0) { $0 * Double($1) }
+        }
         let memory = Double(ProcessInfo.processInfo.physicalMemory)
         try require(
             bytes <= memory,
@@ -178,7 +191,7 @@ struct ModelDirectory {
         let isLarge = wanted.reduce(0) { $0 + $1.shape.count } >= Self.largeParameterCount
         for (name, shape) in wanted {
             if !found.contains(name) {
-                parameters[name] = .untouchedZeros(shape)
+                parameters[name] = .zeros(HopeParameters<Void>.baseShape(name, of: shape))
                 continue
             }
             let axes = file.tensor(named: name)?.shape ?? []

@@ -1,3 +1,4 @@
+import Logging
 import NLCore
 import Store
 
@@ -44,6 +45,11 @@ extension LearningLoop {
             let detail = progress.final(targetReached: outcome.targetReached, generation: generation.number)
             return try transaction.finishJob(job.id, as: .learned, detail: try JSONText(encoding: detail))
         }
+        if !outcome.targetReached && levels.areSlotsFull {
+            context.logger.warning(
+                "no slots are free: documents find no room; see slots in GET /v1/memory/levels",
+                metadata: ["space": "\(space.name)", "document": "\(document)"])
+        }
         signals.updateStanding(of: space.name) { $0.noteLearned() }
         context.totals.add {
             $0.documentsLearned += 1
@@ -78,13 +84,17 @@ extension LearningLoop {
         of document: String, text: String, at event: Int64, seed: UInt64, settings: Acquisition.Settings,
         in space: SpaceMemory
     ) throws -> Acquisition {
-        let journal = try context.store.read { try $0.journal(space: space.name, before: event) }
-        let older = reader.sample(
-            journal.filter { $0.document != document }, count: JournalReader.rehearsed,
-            seed: SeededRandom.mix(seed, 1))
-        let rehearsal = Rehearsal(
-            journal: settings.rehearsalRatio > 0 ? try reader.texts(older, space: space.name).map(\.text) : [],
-            anchors: context.model.anchors.rehearsal, seed: SeededRandom.mix(seed, 2))
+        var rehearsal = Rehearsal(journal: [], anchors: [], seed: SeededRandom.mix(seed, 2))
+        // Slots are written without rehearsal, so nothing older is read for them.
+        if settings.rehearsalRatio > 0 && !space.levels.trainedTensors(of: .acquisition).isEmpty {
+            let journal = try context.store.read { try $0.journal(space: space.name, before: event) }
+            let older = reader.sample(
+                journal.filter { $0.document != document }, count: JournalReader.rehearsed,
+                seed: SeededRandom.mix(seed, 1))
+            rehearsal = Rehearsal(
+                journal: try reader.texts(older, space: space.name).map(\.text),
+                anchors: context.model.anchors.rehearsal, seed: SeededRandom.mix(seed, 2))
+        }
         return Acquisition(
             context.model.learningText(text), into: space.levels, rehearsal: rehearsal, settings: settings)
     }
@@ -123,6 +133,13 @@ extension LearningLoop {
 }
 
 extension SpaceLevels {
+    /// Whether there is no empty slot.
+    fileprivate var areSlotsFull: Bool {
+        let slots = levels.compactMap(\.slots)
+        guard let capacity = slots.map(\.capacity).max() else { return false }
+        return slots.reduce(0) { $0 + $1.used } >= capacity
+    }
+
     /// Tokens that levels of one role have learned from.
     func tokensRead(_ role: LevelDefinition.Role) -> Int {
         levels.filter { $0.definition.role == role }.map(\.counters.tokensRead).max() ?? 0

@@ -163,10 +163,7 @@ extension SnapshotDiff.Level {
         var changes: [SnapshotDiff.TensorChange] = []
         for tensor in own.definition.tensors {
             guard let a = own.delta[tensor.name], let b = other.delta[tensor.name] else { continue }
-            let square = zip(a.elements, b.elements).reduce(0.0) { sum, pair in
-                let difference = Double(pair.0) - Double(pair.1)
-                return sum + difference * difference
-            }
+            let square = a.squaredDistance(to: b)
             let baseSquare = base[tensor.name]?.squaredNorm ?? 0
             squares += square
             baseSquares += baseSquare
@@ -184,5 +181,20 @@ extension SnapshotDiff.Level {
             name: own.definition.name, distance: squares.squareRoot(),
             relative: baseSquares > 0 ? (squares / baseSquares).squareRoot() : 0, snapshot: counts(own),
             other: counts(other), moved: Array(changes.filter { $0.distance > 0 }.prefix(Self.listed)))
+    }
+}
+
+extension Tensor<Float> {
+    /// Σ (a − b)²; where one has more rows, as slots have, the other's count as 0.
+    fileprivate func squaredDistance(to other: Tensor) -> Double {
+        let (longer, shorter) = count >= other.count ? (self, other) : (other, self)
+        return longer.withElements { a in
+            shorter.withElements { b in
+                a.indices.reduce(0.0) { sum, index in
+                    let difference = Double(a[index]) - (index < b.count ? Double(b[index]) : 0)
+                    return sum + difference * difference
+                }
+            }
+        }
     }
 }
