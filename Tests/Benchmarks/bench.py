@@ -11,6 +11,7 @@ import engine
 import machine
 import serving
 import tables
+import targets
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -33,7 +34,12 @@ def parse():
     parser = argparse.ArgumentParser(prog="deploy/bench", description="Measures engine, PyTorch reference and daemon.")
     parser.add_argument("--parts", default="engine,daemon", help="engine, daemon, or both (default)")
     parser.add_argument("--shape", action="append", metavar="DIR",
-                        help="a directory with a config.json; may be repeated (default: shapes/default, and the model)")
+                        help="a directory with a config.json; may be repeated (default: shapes/default, shapes/larger, "
+                             "and the model)")
+    parser.add_argument("--workload", action="append", dest="workloads", choices=list(engine.WORKLOADS),
+                        help="only these of the engine's; may be repeated")
+    parser.add_argument("--long", action="store_true",
+                        help="also a session that reads a million tokens (two minutes on the default shape)")
     parser.add_argument("--model", default="deploy/model", help="the model directory that is served")
     parser.add_argument("--rounds", type=int, default=2, help="turns of nlbench and reference (default 2)")
     parser.add_argument("--repetitions", type=int, default=5, help="timed repetitions in a turn (default 5)")
@@ -60,7 +66,8 @@ def has_model(directory):
 
 
 def measure_engine(options):
-    shapes = options.shape or ["Tests/Benchmarks/shapes/default"] + [options.model] * has_model(options.model)
+    shapes = options.shape or (
+        ["Tests/Benchmarks/shapes/default", "Tests/Benchmarks/shapes/larger"] + [options.model] * has_model(options.model))
     for shape in shapes:
         if not has_model(shape):
             raise SystemExit(f"{shape} has no config.json")
@@ -88,7 +95,8 @@ def main():
     parts = [machine.describe(result["machine"])]
     if "engine" in options.parts:
         result["engine"] = measure_engine(options)
-        parts += [tables.engine(compared) for compared in result["engine"]]
+        result["targets"] = targets.rows(result["engine"])
+        parts += [tables.targets(result["targets"]), *(tables.engine(compared) for compared in result["engine"])]
     if "daemon" in options.parts:
         result["daemon"] = measure_daemon(options)
         if result["daemon"]:

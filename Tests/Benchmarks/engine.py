@@ -9,13 +9,18 @@ from machine import clean_environment
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REFERENCE = os.path.join(HERE, "reference", "bench_reference.py")
+STREAMS = ("--streams", "1", "8", "16")
 WORKLOADS = {
     "train": (),
+    "train, bf16": ("--precision", "bf16"),
     "prefill": (),
-    "decode": ("--streams", "1", "8", "16"),
-    "decode, each with a fast level": ("--streams", "1", "8", "16", "--fast-delta"),
+    "decode": STREAMS,
+    "decode, bf16 weights": (*STREAMS, "--weights", "bf16"),
+    "decode, each with a fast level": (*STREAMS, "--weights", "bf16", "--fast-delta"),
     "learn": (),
 }
+# The ways the reference trains, and the options that ask for them.
+REFERENCE_MODES = {"float32": (), "bf16 autocast": ("--autocast-bf16",)}
 
 
 def run(command, limit):
@@ -42,21 +47,46 @@ def find_torch(given):
     return None
 
 
-def ours(nlbench, shape, options):
+def batch_of(shape):
+    """Sequences in a step: a shape's bench.json says where eight of them are too many for the reference's memory."""
+    path = os.path.join(shape, "bench.json")
+    if not os.path.exists(path):
+        return 8
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)["batch"]
+
+
+def workload(nlbench, shape, options, name, *arguments):
+    """One workload in a process of its own: its name up to a comma is the subcommand."""
+    command = [nlbench, name.split(",")[0], "--config", os.path.join(shape, "config.json"), "--json", *arguments]
+    command += ["--repetitions", str(options.repetitions)]
+    if options.threads:
+        command += ["--threads", str(options.threads)]
+    return run(command, 1200)
+
+
+def ours(nlbench, shape, options, names):
     results = {}
-    for name, arguments in WORKLOADS.items():
-        command = [nlbench, name.split(",")[0], "--config", os.path.join(shape, "config.json"), "--json", *arguments]
-        command += ["--repetitions", str(options.repetitions)]
-        if options.threads:
-            command += ["--threads", str(options.threads)]
-        results[name] = run(command, 1200)
+    for name in names:
+        arguments = WORKLOADS[name]
+        if name.startswith("train"):
+            arguments = (*arguments, "--batch", str(batch_of(shape)))
+        if name == "train, bf16" and not fact(results["train"], "bf16 products, peak GFLOP/s"):
+            continue  # this processor does not multiply bfloat16
+        results[name] = workload(nlbench, shape, options, name, *arguments)
     return results
 
 
-def reference(python, shape, options):
+def fact(result, name):
+    """The value of a fact, or None."""
+    return next((found["value"] for found in result["facts"] if found["name"] == name), None)
+
+
+def reference(python, shape, options, *mode):
     threads = options.threads or len(os.sched_getaffinity(0))
-    command = [python, REFERENCE, "--model", shape, "--json", "--threads", str(threads)]
-    return run(command + ["--steps", str(options.repetitions), "--decodes", str(min(options.repetitions, 3))], 1800)
+    command = [python, REFERENCE, "--model", shape, "--json", "--threads", str(threads), "--batch", str(batch_of(shape))]
+    command += ["--steps", str(options.repetitions), "--decodes", str(min(options.repetitions, 3)), *mode]
+    return run(command, 1800)
 
 
 def compare(nlbench, python, shape, options, say):
@@ -64,12 +94,17 @@ def compare(nlbench, python, shape, options, say):
     rounds = []
     for number in range(1, options.rounds + 1):
         say(f"{shape}: round {number} of {options.rounds}, nlbench")
-        figures = {"ours": ours(nlbench, shape, options)}
+        figures = {"ours": ours(nlbench, shape, options, options.workloads or WORKLOADS)}
         if python:
             say(f"{shape}: round {number} of {options.rounds}, PyTorch reference")
-            figures["reference"] = reference(python, shape, options)
+            figures["reference"] = {mode: reference(python, shape, options, *arguments)
+                                    for mode, arguments in REFERENCE_MODES.items()}
         rounds.append(figures)
-    return {"shape": shape, "rounds": rounds, "summary": summary(rounds)}
+    result = {"shape": shape, "rounds": rounds, "summary": summary(rounds)}
+    if options.long:
+        say(f"{shape}: a session of a million tokens")
+        result["long"] = workload(nlbench, shape, options, "long")
+    return result
 
 
 def together(spreads):
@@ -85,9 +120,10 @@ def together(spreads):
 def reference_ways(name, result):
     """What the reference has to set beside a figure of ours, by the way it goes about it."""
     if name.startswith("training"):
-        return {"": result["training_tokens_per_second"]}
-    if name == "decode, 1 stream":
-        return {way.replace("_", " "): figures for way, figures in result["decode_tokens_per_second"].items()}
+        return {mode: found["training_tokens_per_second"] for mode, found in result.items()}
+    if name.startswith("decode, 1 stream") and "fast level" not in name:
+        figures = result["float32"]["decode_tokens_per_second"]
+        return {way.replace("_", " "): found for way, found in figures.items()}
     return {}
 
 

@@ -12,6 +12,13 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def targets(rows):
+    """What is asked for beside what was measured."""
+    lines = [[row["what"], f"{'at most' if row.get('at_most') else 'at least'} {row['asked']:g}",
+              f"{row['measured']:,.2f}", "yes" if row["met"] else "**no**"] for row in rows]
+    return "### Targets\n\n" + (table(["what", "asked for", "measured", "met"], lines) if lines else "None was measured.")
+
+
 def engine(compared):
     """Ours beside the reference on one shape."""
     first = compared["rounds"][0]
@@ -19,8 +26,9 @@ def engine(compared):
     theirs = first.get("reference")
     about = "No reference was run."
     if theirs:
-        about = (f"Reference: torch {theirs['torch']}, {theirs['precision']}, {theirs['mode']}, "
-                 f"{theirs['threads']} threads.")
+        one = next(iter(theirs.values()))
+        about = (f"Reference: torch {one['torch']}, {one['mode']}, {one['threads']} threads; training in "
+                 f"{' and in '.join(theirs)}, decode in float32.")
     rows = []
     for row in compared["summary"]:
         mine = spread(row["ours"])
@@ -46,9 +54,10 @@ def facts(first, theirs):
             if fact["name"] == "peak memory":
                 peaks.append(f"{workload} {fact['value'] / MIB:,.0f}")
             else:
-                others[fact["name"]] = f"{fact['value']:,.0f} {fact['unit']}".rstrip()
-    if theirs:
-        peaks.append(f"reference {theirs['peak_memory_bytes'] / MIB:,.0f}")
+                digits = 1 if fact["unit"] == "%" else 0
+                others[fact["name"]] = f"{fact['value']:,.{digits}f} {fact['unit']}".rstrip()
+    for mode, found in (theirs or {}).items():
+        peaks.append(f"reference in {mode} {found['peak_memory_bytes'] / MIB:,.0f}")
     said = ["peak memory in MiB: " + ", ".join(peaks), *(f"{name}: {value}" for name, value in others.items())]
     return "\n".join(f"- {line[0].upper()}{line[1:]}" for line in said)
 

@@ -13,9 +13,29 @@ public final class Tape<S: TensorScalar> {
     }
 
     private var nodes: [Node] = []
+    /// What ``Variable/linear(_:)`` multiplies in.
+    let precision: ProductPrecision
+    /// Rounded weights, by their storage: each is read at least twice, and stays as it is while the tape is used.
+    private var weightOperands: [ObjectIdentifier: ProductOperand<S>] = [:]
 
     /// An empty tape.
-    public init() {}
+    ///
+    /// - Parameter precision: what dense products are multiplied in, for `Float`s.
+    /// - Precondition: the precision is usable here.
+    public init(precision: ProductPrecision = .f32) {
+        precondition(precision.isUsable, "this processor does not multiply \(precision.rawValue)")
+        self.precision = precision
+    }
+
+    /// A weight as products read it.
+    func weightOperand(_ weight: Tensor<S>) -> ProductOperand<S> {
+        if precision == .f32 { return ProductOperand(weight, .f32) }
+        let key = ObjectIdentifier(weight.storage)
+        if let known = weightOperands[key] { return known }
+        let operand = ProductOperand(weight, precision)
+        weightOperands[key] = operand
+        return operand
+    }
 
     /// A variable that a gradient is wanted for.
     public func parameter(_ value: Tensor<S>) -> Variable<S> {

@@ -15,7 +15,7 @@ enum OneDNN {
         let avx512 = dnnl_cpu_isa_avx512_core.rawValue
         guard dnnl_get_effective_cpu_isa().rawValue & avx512 == avx512, let context = Context() else { return false }
         return ProductShape.probes.allSatisfy { shape in
-            context.makeProduct(Key(shape: shape, accumulate: true)).map { product in
+            context.makeProduct(Key(dense: shape, accumulate: true)).map { product in
                 defer { product.destroy() }
                 return sumsInOrder(shape)
             } ?? false
@@ -66,17 +66,57 @@ enum OneDNN {
             part.k = min(BuiltInProduct.longestChain, shape.k - start)
             let (left, right) = (a + start * shape.m, b + start * shape.n)
             let adds = accumulate || start > 0
-            if let context, context.run(Key(shape: part, accumulate: adds), left, right, c) { continue }
+            if let context, context.run(Key(dense: part, accumulate: adds), left, right, c) { continue }
             BuiltInProduct.multiply(
                 part, left, part.transposeA ? part.m : part.k, right, part.transposeB ? part.k : part.n, c, part.n,
                 accumulate: adds)
         }
     }
 
+    /// Whether the processor multiplies bfloat16s itself: without that, oneDNN takes them apart one by one.
+    static let multipliesBFloat16: Bool = {
+        let bfloat16 = dnnl_cpu_isa_avx512_core_bf16.rawValue
+        guard dnnl_get_effective_cpu_isa().rawValue & bfloat16 == bfloat16, let context = Context() else {
+            return false
+        }
+        let product = context.makeProduct(
+            Key(shape: ProductShape(m: 33, n: 96, k: 64), lda: 64, ldb: 96, ldc: 96, accumulate: true, isRounded: true))
+        product?.destroy()
+        return product != nil
+    }()
+
+    /// C ← op(A)·op(B) (+ C) with A and B in bfloat16, sums in `Float`; where ``multipliesBFloat16``.
+    ///
+    /// - Returns: false, with C as it was, where there is no memory left to prepare for it.
+    static func multiplyRounded(
+        _ shape: ProductShape, _ a: UnsafePointer<UInt16>, _ lda: Int, _ b: UnsafePointer<UInt16>, _ ldb: Int,
+        _ c: UnsafeMutablePointer<Float>, _ ldc: Int, accumulate: Bool
+    ) -> Bool {
+        let key = Key(shape: shape, lda: lda, ldb: ldb, ldc: ldc, accumulate: accumulate, isRounded: true)
+        return Context.ofThisThread?.run(key, a, b, c) ?? false
+    }
+
     /// What oneDNN compiles a product for.
     struct Key: Hashable {
         var shape: ProductShape
+        var lda: Int
+        var ldb: Int
+        var ldc: Int
         var accumulate: Bool
+        /// A and B are in bfloat16.
+        var isRounded = false
+
+        init(shape: ProductShape, lda: Int, ldb: Int, ldc: Int, accumulate: Bool, isRounded: Bool) {
+            (self.shape, self.lda, self.ldb, self.ldc) = (shape, lda, ldb, ldc)
+            (self.accumulate, self.isRounded) = (accumulate, isRounded)
+        }
+
+        /// Matrices of `Float` without gaps.
+        init(dense shape: ProductShape, accumulate: Bool) {
+            self.init(
+                shape: shape, lda: shape.transposeA ? shape.m : shape.k, ldb: shape.transposeB ? shape.k : shape.n,
+                ldc: shape.n, accumulate: accumulate, isRounded: false)
+        }
     }
 
     /// One compiled product with its memory objects.
@@ -147,11 +187,11 @@ enum OneDNN {
 
         /// Returns false, with C as it was, where oneDNN cannot prepare the product.
         func run(
-            _ key: Key, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>
+            _ key: Key, _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ c: UnsafeMutablePointer<Float>
         ) -> Bool {
             guard let product = find(key) else { return false }
-            dnnl_memory_set_data_handle(product.a, UnsafeMutablePointer(mutating: a))
-            dnnl_memory_set_data_handle(product.b, UnsafeMutablePointer(mutating: b))
+            dnnl_memory_set_data_handle(product.a, UnsafeMutableRawPointer(mutating: a))
+            dnnl_memory_set_data_handle(product.b, UnsafeMutableRawPointer(mutating: b))
             dnnl_memory_set_data_handle(product.c, c)
             let status = dnnl_primitive_execute(product.primitive, stream, 3, product.arguments)
             precondition(status == dnnl_success, "oneDNN: \(key) failed with status \(status.rawValue)")
@@ -178,9 +218,10 @@ enum OneDNN {
 
         fileprivate func makeProduct(_ key: Key) -> Product? {
             let shape = key.shape
-            var a = describe(shape.m, shape.k, isTransposed: shape.transposeA)
-            var b = describe(shape.k, shape.n, isTransposed: shape.transposeB)
-            var c = describe(shape.m, shape.n, isTransposed: false)
+            let type = key.isRounded ? dnnl_bf16 : dnnl_f32
+            var a = describe(shape.m, shape.k, key.lda, isTransposed: shape.transposeA, type)
+            var b = describe(shape.k, shape.n, key.ldb, isTransposed: shape.transposeB, type)
+            var c = describe(shape.m, shape.n, key.ldc, isTransposed: false, dnnl_f32)
             var operation = dnnl_matmul_desc_t()
             guard dnnl_matmul_desc_init(&operation, &a, &b, nil, &c) == dnnl_success else { return nil }
 
@@ -222,11 +263,13 @@ enum OneDNN {
                 primitive: primitive, a: memories[0], b: memories[1], c: memories[2], arguments: arguments)
         }
 
-        private func describe(_ rows: Int, _ columns: Int, isTransposed: Bool) -> dnnl_memory_desc_t {
+        private func describe(
+            _ rows: Int, _ columns: Int, _ stride: Int, isTransposed: Bool, _ type: dnnl_data_type_t
+        ) -> dnnl_memory_desc_t {
             var description = dnnl_memory_desc_t()
             let status = dnnl_memory_desc_init_by_strides(
-                &description, 2, [Int64(rows), Int64(columns)], dnnl_f32,
-                isTransposed ? [1, Int64(rows)] : [Int64(columns), 1])
+                &description, 2, [Int64(rows), Int64(columns)], type,
+                isTransposed ? [1, Int64(stride)] : [Int64(stride), 1])
             precondition(status == dnnl_success, "oneDNN refuses a \(rows) x \(columns) matrix")
             return description
         }

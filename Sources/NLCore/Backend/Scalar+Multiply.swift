@@ -61,16 +61,8 @@ extension TensorScalar {
             multiply(shape, a, lda, b, ldb, c, ldc, accumulate: accumulate)
             return
         }
-        inParallel(tile.count) { index in
-            let row = index / tile.across * tile.rows
-            let column = index % tile.across * tile.columns
-            var part = shape
-            part.m = Swift.min(tile.rows, shape.m - row)
-            part.n = Swift.min(tile.columns, shape.n - column)
-            multiply(
-                part, a + (shape.transposeA ? row : row * lda), lda,
-                b + (shape.transposeB ? column * ldb : column), ldb, c + row * ldc + column, ldc,
-                accumulate: accumulate)
+        tile.forEach(of: shape, lda, ldb, ldc) { part, offsetA, offsetB, offsetC in
+            multiply(part, a + offsetA, lda, b + offsetB, ldb, c + offsetC, ldc, accumulate: accumulate)
         }
     }
 
@@ -133,6 +125,23 @@ struct ProductTile {
         self.columns = columns
         across = (n + columns - 1) / columns
         self.count = count()
+    }
+
+    /// Hands the tiles of C to the lane's threads, each with where its part of A, B and C begins.
+    func forEach(
+        of shape: ProductShape, _ lda: Int, _ ldb: Int, _ ldc: Int,
+        _ body: (_ part: ProductShape, _ a: Int, _ b: Int, _ c: Int) -> Void
+    ) {
+        inParallel(count) { index in
+            let row = index / across * rows
+            let column = index % across * columns
+            var part = shape
+            part.m = min(rows, shape.m - row)
+            part.n = min(columns, shape.n - column)
+            body(
+                part, shape.transposeA ? row : row * lda, shape.transposeB ? column * ldb : column,
+                row * ldc + column)
+        }
     }
 
     static func work(_ m: Int, _ n: Int, _ k: Int) -> Int { max(m, rowsOfOneRead) * n * k }

@@ -5,13 +5,13 @@ extension LevelState {
         stepAdamW(optimizer, gradientScale: gradientScale) { !Muon<Float>.takes($0.name, $0.shape) }
         var settings = Muon<Float>.Settings()
         settings.weightDecay = optimizer.weightDecay
-        for tensor in definition.trained where Muon<Float>.takes(tensor.name, tensor.shape) {
-            guard let gradient = gradientSum[tensor.name], let own = delta[tensor.name],
-                let momentum = firstMoment[tensor.name]
-            else { continue }
-            Muon<Float>.step(
-                own, gradient, momentum: momentum, settings, learningRate: learningRate, gradientScale: gradientScale)
+        let matrices: [Muon<Float>.Matrix] = definition.trained.compactMap { tensor in
+            guard Muon<Float>.takes(tensor.name, tensor.shape), let gradient = gradientSum[tensor.name],
+                let own = delta[tensor.name], let momentum = firstMoment[tensor.name]
+            else { return nil }
+            return .init(parameter: own, gradient: gradient, momentum: momentum)
         }
+        Muon<Float>.step(matrices, settings, learningRate: learningRate, gradientScale: gradientScale)
     }
 
     mutating func stepM3(_ optimizer: LevelOptimizer, gradientScale: Double) {

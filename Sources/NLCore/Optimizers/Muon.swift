@@ -58,33 +58,50 @@ public struct Muon<S: TensorScalar>: Sendable {
     ///   - gradients: a gradient for each of them, in the same shape.
     ///   - learningRate: η of this step.
     ///   - gradientScale: multiplies every gradient; NS hardly sees it, the momentum does.
+    @specialized(where S == Float)  // other modules would run the generic loops, element by element
     public func step(
         parameters: ParameterSet<S>, gradients: ParameterSet<S>, learningRate: Double, gradientScale: Double = 1
     ) {
-        for (name, parameter) in parameters.entries {
+        let matrices = parameters.entries.map { name, parameter in
             guard let gradient = gradients[name], let momentum = momenta[name], gradient.shape == parameter.shape else {
                 preconditionFailure("Muon has no gradient or momentum of shape \(parameter.shape) for \"\(name)\"")
             }
-            Self.step(
-                parameter, gradient, momentum: momentum, settings, learningRate: learningRate,
-                gradientScale: gradientScale)
+            return Matrix(parameter: parameter, gradient: gradient, momentum: momentum)
+        }
+        Self.step(matrices, settings, learningRate: learningRate, gradientScale: gradientScale)
+    }
+
+    /// What a step of one matrix reads and writes, all of its shape.
+    struct Matrix {
+        let parameter: Tensor<S>
+        let gradient: Tensor<S>
+        let momentum: Tensor<S>
+    }
+
+    /// Steps of several matrices, side by side: the products of one are too small to keep all cores busy. The largest
+    /// begin, so that no core ends on a long one.
+    static func step(
+        _ matrices: [Matrix], _ settings: Settings, learningRate: Double, gradientScale: Double
+    ) {
+        let order = matrices.sorted { $0.parameter.count > $1.parameter.count }
+        inParallel(order.count) { index in
+            step(order[index], settings, learningRate: learningRate, gradientScale: gradientScale)
         }
     }
 
     /// One matrix's step, in place.
-    static func step(
-        _ parameter: Tensor<S>, _ gradient: Tensor<S>, momentum: Tensor<S>, _ settings: Settings,
-        learningRate: Double, gradientScale: Double
-    ) {
+    static func step(_ matrix: Matrix, _ settings: Settings, learningRate: Double, gradientScale: Double) {
+        let count = matrix.parameter.count
+        let (parameter, gradient) = (matrix.parameter.pointer, matrix.gradient.pointer)
+        let momentum = matrix.momentum.pointer
         let (beta, scale) = (S(settings.momentum), S(gradientScale))
-        for i in 0..<momentum.count {
-            momentum.pointer[i] = beta * momentum.pointer[i] + scale * gradient.pointer[i]
-        }
-        let direction = NewtonSchulz.orthogonalized(momentum, steps: settings.iterations)
-        let aspect = max(1, Double(parameter.shape[0]) / Double(parameter.shape[1])).squareRoot()
+        for i in 0..<count { momentum[i] = beta * momentum[i] + scale * gradient[i] }
+        let orthogonal = NewtonSchulz.orthogonalized(matrix.momentum, steps: settings.iterations)
+        let direction = orthogonal.pointer
+        let shape = matrix.parameter.shape
+        let aspect = max(1, Double(shape[0]) / Double(shape[1])).squareRoot()
         let (keep, rate) = (S(1 - learningRate * settings.weightDecay), S(learningRate * aspect))
-        for i in 0..<parameter.count {
-            parameter.pointer[i] = keep * parameter.pointer[i] - rate * direction.pointer[i]
-        }
+        for i in 0..<count { parameter[i] = keep * parameter[i] - rate * direction[i] }
+        withExtendedLifetime(orthogonal) {}
     }
 }

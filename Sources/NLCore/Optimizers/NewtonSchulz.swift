@@ -15,13 +15,15 @@ public enum NewtonSchulz {
     /// NS_k of a matrix; the same bits whatever the number of threads.
     ///
     /// - Precondition: a matrix, `[rows, columns]`.
+    @specialized(where S == Float)
     public static func orthogonalized<S: TensorScalar>(_ matrix: Tensor<S>, steps: Int = 5) -> Tensor<S> {
         let (rows, columns) = (matrix.shape[0], matrix.shape[1])
         let side = min(rows, columns)
         let isWide = rows <= columns
         var x = Tensor<S>(uninitialized: matrix.shape)
         let scale = S(1 / (matrix.squaredNorm.squareRoot() + epsilon))
-        for i in 0..<x.count { x.pointer[i] = matrix.pointer[i] * scale }
+        S.scale(matrix.count, scale, matrix.pointer, x.pointer)
+        var next = Tensor<S>(uninitialized: matrix.shape)
         let (gram, polynomial) = (Tensor<S>(uninitialized: [side, side]), Tensor<S>(uninitialized: [side, side]))
         let gramShape =
             isWide
@@ -34,9 +36,9 @@ public enum NewtonSchulz {
             S.multiplyRows(gramShape, x.pointer, columns, x.pointer, columns, gram.pointer, side, accumulate: false)
             S.multiplyRows(
                 square, gram.pointer, side, gram.pointer, side, polynomial.pointer, side, accumulate: false)
-            for i in 0..<gram.count { polynomial.pointer[i] = b * gram.pointer[i] + c * polynomial.pointer[i] }
-            let next = Tensor<S>(uninitialized: matrix.shape)
-            for i in 0..<next.count { next.pointer[i] = a * x.pointer[i] }
+            let (linear, quadratic) = (gram.pointer, polynomial.pointer)
+            for i in 0..<side * side { quadratic[i] = b * linear[i] + c * quadratic[i] }
+            S.scale(x.count, a, x.pointer, next.pointer)
             if isWide {
                 S.multiplyRows(
                     whole, polynomial.pointer, side, x.pointer, columns, next.pointer, columns, accumulate: true)
@@ -44,7 +46,7 @@ public enum NewtonSchulz {
                 S.multiplyRows(
                     whole, x.pointer, columns, polynomial.pointer, side, next.pointer, columns, accumulate: true)
             }
-            x = next
+            swap(&x, &next)
         }
         return x
     }

@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// One head of one memory, W̄ = W_0 + Δ̄, in reading layout.
 ///
 /// W_0 is shared by all streams, Δ̄ is this stream's. They are multiplied apart and the results added: a sum of the
@@ -15,6 +17,14 @@ struct HeadMemory<S: TensorScalar> {
     let delta2T: UnsafeMutablePointer<S>
     /// False where the memory does not adapt, so that Δ̄ is zero.
     let adapts: Bool
+
+    /// Asks for Δ̄, which comes from main memory where many streams are served, while something else is computed.
+    func prefetch() {
+        guard adapts else { return }
+        let bytes = head * hidden * MemoryLayout<S>.stride
+        nl_prefetch_pages(delta2T, bytes)
+        nl_prefetch_pages(delta1T, bytes)
+    }
 
     /// y = M̄(z) = z + W̄1 silu(W̄2 z) (NL Eq. 89).
     ///

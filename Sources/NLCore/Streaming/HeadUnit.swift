@@ -71,12 +71,16 @@ struct HeadUnit<S: TensorScalar> {
         let stride = 4 * geometry.width
         let y = scratch.take(count * d)
         let scales = scratch.take(count)
+        memories[MemoryKind.value.index].prefetch()
         memories[MemoryKind.key.index].retrieve(count, rows.key + first * stride, stride: stride, into: y, scratch)
         S.unitRows(count, d, y, open.key + filled * d, scales)
+        memories[MemoryKind.stepSize.index].prefetch()
         memories[MemoryKind.value.index].retrieve(count, rows.value + first * stride, stride: stride, into: y, scratch)
         S.unitRows(count, d, y, open.value + filled * d, scales)
 
         let input = rows.input + first * geometry.width
+        memories[MemoryKind.retention.index].prefetch()
+        memories[MemoryKind.main.index].prefetch()
         memories[MemoryKind.stepSize.index].retrieve(count, input, stride: geometry.width, into: y, scratch)
         for row in 0..<count {
             let logit = S.dot(d, y + row * d, gates.stepSizeReadout) + gates.stepSizeBias

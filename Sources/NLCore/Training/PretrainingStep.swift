@@ -13,6 +13,8 @@ public struct PretrainingStep: Sendable {
     public let configuration: HopeConfiguration
     /// Sequences on one tape.
     public let microBatch: Int
+    /// What the dense products are multiplied in.
+    public let precision: ProductPrecision
 
     /// What a batch gave.
     public struct Outcome: Sendable {
@@ -24,9 +26,10 @@ public struct PretrainingStep: Sendable {
 
     /// Steps of a model.
     ///
-    /// - Precondition: `microBatch` is at least 1.
-    public init(_ configuration: HopeConfiguration, microBatch: Int) {
+    /// - Precondition: `microBatch` is at least 1, and the precision usable here.
+    public init(_ configuration: HopeConfiguration, microBatch: Int, precision: ProductPrecision = .f32) {
         precondition(microBatch >= 1, "a micro-batch has at least one sequence, got \(microBatch)")
+        self.precision = precision
         self.configuration = configuration
         self.microBatch = microBatch
     }
@@ -63,7 +66,7 @@ public struct PretrainingStep: Sendable {
             inputs += tokens[start..<start + row - 1]
             targets += tokens[start + 1..<start + row]
         }
-        let tape = Tape<Float>()
+        let tape = Tape<Float>(precision: precision)
         let model = HopeModel(configuration, parameters, on: tape, trains: HopeParameters<Void>.isPretrained)
         let logits = model(inputs, batch: batch).logits
         let (loss, rowLosses) = logits.crossEntropy(targets, weights: [Float](repeating: weight, count: targets.count))

@@ -76,6 +76,19 @@ struct ModelOptions: ParsableArguments {
 /// What moves the matrices.
 enum PretrainingRule: String, CaseIterable, ExpressibleByArgument { case adamw, muon }
 
+/// What dense products are multiplied in.
+enum PrecisionChoice: String, CaseIterable, ExpressibleByArgument {
+    case f32, bf16, auto
+
+    var products: ProductPrecision {
+        switch self {
+        case .f32: .f32
+        case .bf16: .bf16
+        case .auto: .fastest
+        }
+    }
+}
+
 /// How it is trained.
 struct TrainingOptions: ParsableArguments {
     @Option(help: "Sequences a step.")
@@ -90,6 +103,12 @@ struct TrainingOptions: ParsableArguments {
     var tokens: Int?
     @Option(help: "adamw, or muon: Muon for the matrices from features to features, AdamW for the rest.")
     var optimizer = PretrainingRule.adamw
+    @Option(
+        help: """
+            f32; bf16: dense products of numbers rounded to bfloat16, with sums, parameters and memories in f32, faster \
+            where the processor multiplies bfloat16; or auto: bf16 there, f32 elsewhere. Another precision is another run.
+            """)
+    var precision = PrecisionChoice.f32
     @Option(help: "Learning rate after the warm-up, of what AdamW takes.")
     var learningRate = 2e-3
     @Option(help: "The same of what Muon takes; it follows the same schedule.")
@@ -120,6 +139,11 @@ struct TrainingOptions: ParsableArguments {
         guard muonLearningRate > 0 && muonLearningRate.isFinite else {
             throw ValidationError("--muon-learning-rate must be positive")
         }
+        guard precision.products.isUsable else {
+            throw ValidationError(
+                "--precision \(precision.rawValue): this processor does not multiply bfloat16 (AVX512-BF16 or AMX); take f32 or auto"
+            )
+        }
         guard (0...learningRate).contains(minLearningRate ?? 0) else {
             throw ValidationError("--min-learning-rate must lie between 0 and --learning-rate")
         }
@@ -134,6 +158,8 @@ struct TrainingOptions: ParsableArguments {
             model: model, schedule: schedule, batchSize: batchSize, sequenceLength: sequenceLength,
             microBatch: microBatch ?? max(1, batchSize / 4), clip: clip, seed: seed, tokenizer: tokenizer, data: data)
         settings.optimizer.weightDecay = weightDecay
+        // Left out where it is f32, so that the run is the same one as before there was a choice.
+        settings.precision = precision.products == .f32 ? nil : precision.products
         if optimizer == .muon {
             var muon = Muon<Float>.Settings()
             (muon.learningRate, muon.weightDecay) = (muonLearningRate, weightDecay)

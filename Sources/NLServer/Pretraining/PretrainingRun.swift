@@ -71,7 +71,8 @@ final class PretrainingRun {
     /// - Returns: whether the last step was reached.
     @discardableResult
     func train(until isStopped: () -> Bool) throws -> Bool {
-        let step = PretrainingStep(settings.model, microBatch: settings.microBatch)
+        let step = PretrainingStep(
+            settings.model, microBatch: settings.microBatch, precision: settings.precision ?? .f32)
         var clock = CheckpointClock(options.checkpointEvery)
         while progress.step < settings.schedule.totalSteps && !isStopped() {
             try takeStep(step)
@@ -142,6 +143,7 @@ final class PretrainingRun {
             "data_sha256": settings.data, "tokenizer_sha256": settings.tokenizer,
         ]
         facts["optimizer"] = settings.muon == nil ? "adamw" : "muon"
+        facts["precision"] = (settings.precision ?? .f32).rawValue
         facts["from_weights_sha256"] = settings.origin
         if let loss = progress.loss { facts["training_loss"] = String(loss) }
         if let heldOut = progress.heldOut, let step = progress.heldOutStep {

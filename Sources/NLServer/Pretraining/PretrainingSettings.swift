@@ -7,6 +7,8 @@ struct PretrainingSettings: Codable, Equatable {
     var optimizer = AdamW<Float>.Settings()
     /// Of the matrices from features to features; nil: AdamW takes them too.
     var muon: Muon<Float>.Settings?
+    /// What dense products are multiplied in; nil: f32, as in checkpoints from before there was a choice.
+    var precision: ProductPrecision?
     /// SHA-256 of the weights it began with; nil: random ones.
     var origin: String?
     var schedule: LearningRateSchedule
@@ -25,7 +27,7 @@ struct PretrainingSettings: Codable, Equatable {
     var tokensPerStep: Int { batchSize * sequenceLength }
 
     enum CodingKeys: String, CodingKey {
-        case model, optimizer, muon, origin, schedule, clip, seed, tokenizer, data
+        case model, optimizer, muon, precision, origin, schedule, clip, seed, tokenizer, data
         case batchSize = "batch_size"
         case sequenceLength = "sequence_length"
         case microBatch = "micro_batch"

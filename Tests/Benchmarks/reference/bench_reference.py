@@ -4,7 +4,7 @@
     python bench_reference.py --model deploy/model            the shape of a model directory's config.json; weights are random
     python bench_reference.py --autocast-bf16 | --compile     the same in bfloat16 autocast, or compiled
 
-Training: one step is forward, backward and AdamW on 8 streams of 256 tokens, no gradient clipping.
+Training: one step is forward, backward and AdamW on 8 streams (or --batch) of 256 tokens, no gradient clipping.
 Decode: one stream, greedy, token by token. The reference closes its open chunks at the end of every call, so it cannot stop
 inside a chunk and go on as if it had not. It offers two ways, and both are measured:
   closing_each_token   one token a call, its state carried: cheapest, but every token is a chunk, so not the model's function
@@ -29,7 +29,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Fixtures" / "Reference"))
 from hope import Config, Hope  # noqa: E402
 
-BATCH, LENGTH = 8, 256
+LENGTH = 256
 DEFAULT = Config(vocabulary=4096, width=256, layers=6, heads=4, memory_multiple=1, chunk=16, projection_chunk=64, conv_window=4, cms_hidden_multiples=(2, 2, 4))
 
 
@@ -60,9 +60,9 @@ def timed(action, repetitions, tokens):
     return spread(rates)
 
 
-def training(model, autocast, steps):
+def training(model, autocast, steps, batch):
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.1)
-    tokens = torch.randint(0, model.c.vocabulary, (BATCH, LENGTH + 1))
+    tokens = torch.randint(0, model.c.vocabulary, (batch, LENGTH + 1))
 
     def step():
         with autocast():
@@ -73,7 +73,7 @@ def training(model, autocast, steps):
         optimizer.step()
         assert torch.isfinite(loss), "the loss is not finite: what was timed is not training"
 
-    return timed(step, steps, BATCH * LENGTH)
+    return timed(step, steps, batch * LENGTH)
 
 
 def decoding(model, autocast, repetitions):
@@ -108,6 +108,7 @@ def processor():
 def main():
     options = argparse.ArgumentParser(description="Training and decode speed of the PyTorch reference.")
     options.add_argument("--model", help="a model directory, for the shape in its config.json (default: V 4096, D 256, L 6, H 4, C 16, C_p 64, CMS 2/2/4)")
+    options.add_argument("--batch", type=int, default=8, help="sequences in a training step (default 8)")
     options.add_argument("--steps", type=int, default=5, help="timed training steps (default 5)")
     options.add_argument("--decodes", type=int, default=3, help="timed decodes of C_p tokens (default 3)")
     options.add_argument("--threads", type=int, default=2)
@@ -115,8 +116,8 @@ def main():
     options.add_argument("--compile", action="store_true", help="torch.compile every block for training; compiling is not timed (two minutes for 4 chunks a call; the default shape, 16, was not done after five). Decode stays eager")
     options.add_argument("--json", action="store_true", help="JSON on standard output instead of lines")
     chosen = options.parse_args()
-    if min(chosen.steps, chosen.decodes, chosen.threads) < 1:
-        options.error("--steps, --decodes and --threads count from 1")
+    if min(chosen.steps, chosen.decodes, chosen.threads, chosen.batch) < 1:
+        options.error("--steps, --decodes, --threads and --batch count from 1")
 
     torch.manual_seed(7)
     torch.set_num_threads(chosen.threads)
@@ -137,7 +138,7 @@ def main():
         "config": asdict(config), "parameters": sum(p.numel() for p in model.parameters()), "torch": torch.__version__, "processor": processor(),
         "threads": chosen.threads, "precision": "bf16 autocast" if chosen.autocast_bf16 else "float32", "mode": "compiled" if chosen.compile else "eager",
         "load_average_before": os.getloadavg()[0],
-        "training_tokens_per_second": {"batch": BATCH, "length": LENGTH} | training(model, autocast, chosen.steps),
+        "training_tokens_per_second": {"batch": chosen.batch, "length": LENGTH} | training(model, autocast, chosen.steps, chosen.batch),
         "decode_tokens_per_second": decoding(decoder, autocast, chosen.decodes),
     }
     result["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

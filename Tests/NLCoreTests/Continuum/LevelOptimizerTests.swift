@@ -57,8 +57,8 @@ import Testing
                 var settings = Muon<Float>.Settings()
                 settings.weightDecay = 0
                 Muon<Float>.step(
-                    expected, gradient, momentum: .zeros(tensor.shape), settings, learningRate: rate,
-                    gradientScale: scale)
+                    .init(parameter: expected, gradient: gradient, momentum: .zeros(tensor.shape)), settings,
+                    learningRate: rate, gradientScale: scale)
             } else {
                 var settings = M3<Float>.Settings()
                 settings.isExponential = name == "m3_exponential"

@@ -56,6 +56,38 @@ import Testing
         }
     }
 
+    /// Matrices side by side, their loops over numbers vectorised: the bits of the rule as it is written, one by one.
+    @Test func muonOfAllMatricesIsMuonOfEach() {
+        let shapes: [Shape] = [[24, 40], [40, 24], [130, 70], [16, 16], [1, 9]]
+        var random = SeededRandom(seed: 5)
+        func numbers(_ shape: Shape) -> Tensor<Float> {
+            Tensor((0..<shape.count).map { _ in Float(random.nextUnit()) - 0.5 }, shape: shape)
+        }
+        var (parameters, gradients) = (ParameterSet<Float>(), ParameterSet<Float>())
+        for (index, shape) in shapes.enumerated() {
+            parameters["\(index).up"] = numbers(shape)
+            gradients["\(index).up"] = numbers(shape)
+        }
+        let muon = Muon<Float>(.init(), for: parameters)
+        var (expected, momenta) = (parameters.copy(), parameters.zeros())
+        for _ in 0..<3 {
+            muon.step(parameters: parameters, gradients: gradients, learningRate: 0.02, gradientScale: 0.7)
+            for (name, gradient) in gradients.entries {
+                guard let own = expected[name], let before = momenta[name] else { continue }
+                let momentum = Tensor(
+                    zip(before.elements, gradient.elements).map { Float(0.95) * $0 + Float(0.7) * $1 },
+                    shape: own.shape)
+                let direction = NewtonSchulz.orthogonalized(momentum)
+                let aspect = max(1, Double(own.shape[0]) / Double(own.shape[1])).squareRoot()
+                let (keep, rate) = (Float(1 - 0.02 * 0.1), Float(0.02 * aspect))
+                momenta[name] = momentum
+                expected[name] = Tensor(
+                    zip(own.elements, direction.elements).map { keep * $0 - rate * $1 }, shape: own.shape)
+            }
+            for (name, tensor) in expected.entries { #expect(parameters[name]?.elements == tensor.elements, "\(name)") }
+        }
+    }
+
     @Test(arguments: shapes, [false, true]) func m3MatchesPyTorch(shape: String, isExponential: Bool) throws {
         var settings = M3<Double>.Settings()
         settings.interval = 3  // as in the golden file: the slow momentum moves within it

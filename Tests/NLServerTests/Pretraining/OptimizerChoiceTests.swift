@@ -52,6 +52,29 @@ import Testing
         #expect(error?.description.contains("muon") == true)
     }
 
+    @Test(.enabled(if: ProductPrecision.bf16.isUsable)) func precisionIsPartOfTheRun() throws {
+        let (rounded, exact) = (folder.path("rounded"), folder.path("exact"))
+        let bf16 = ["--precision", "bf16"]
+        try PretrainingFixture.run(PretrainingFixture.arguments(data: data, output: rounded, steps: 20, bf16))
+        try PretrainingFixture.run(PretrainingFixture.arguments(data: data, output: exact, steps: 20))
+        let (one, other) = (
+            try PretrainingFixture.newestCheckpoint(rounded), try PretrainingFixture.newestCheckpoint(exact)
+        )
+        #expect(one.settings.precision == .bf16 && other.settings.precision == nil)
+        #expect(try parameters(rounded)["embedding"]?.elements != parameters(exact)["embedding"]?.elements)
+        let (loss, expected) = (try #require(one.progress.loss), try #require(other.progress.loss))
+        #expect(abs(loss - expected) < 0.01 * expected, "\(loss) in bf16, \(expected) in f32")
+        let facts = try SafetensorsFile(contentsOf: URL(filePath: rounded + "/model.safetensors")).metadata
+        #expect(facts["precision"] == "bf16")
+        // `auto` is the same run here; f32 is another.
+        try PretrainingFixture.run(
+            PretrainingFixture.arguments(data: data, output: rounded, steps: 20, ["--precision", "auto"]))
+        let error = #expect(throws: PretrainingError.self) {
+            try PretrainingFixture.run(PretrainingFixture.arguments(data: data, output: rounded, steps: 20))
+        }
+        #expect(error?.description.contains("precision") == true, "\(error?.description ?? "")")
+    }
+
     private func from(_ model: String, _ output: String, _ more: [String] = []) -> [String] {
         [
             "--data", data, "--output", output, "--from", model, "--batch-size", "4", "--sequence-length", "24",

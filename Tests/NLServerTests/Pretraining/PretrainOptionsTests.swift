@@ -25,7 +25,7 @@ import Testing
         (["--steps", "2", "--clip", "0"], "--clip"), (["--steps", "2", "--batch-size", "0"], "--batch-size"),
         (["--steps", "2", "--min-learning-rate", "1"], "--min-learning-rate"),
         (["--steps", "2", "--checkpoint-every", "often"], "--checkpoint-every"),
-        (["--steps", "2", "--keep", "0"], "--keep"),
+        (["--steps", "2", "--keep", "0"], "--keep"), (["--steps", "2", "--precision", "bf8"], "--precision"),
     ])
     func wrongOptionsAreNamed(more: [String], option: String) {
         #expect(message(base + more).contains(option))

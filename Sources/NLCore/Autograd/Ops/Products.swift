@@ -1,5 +1,5 @@
 extension Variable {
-    /// x Wᵀ over the last axis.
+    /// x Wᵀ over the last axis, in the tape's precision.
     ///
     /// - Parameter weight: `[out, in]`.
     /// - Returns: `[…, out]` for `x` of shape `[…, in]`.
@@ -8,19 +8,23 @@ extension Variable {
         precondition(shape.last == width, "a weight of shape \(weight.shape) can't be applied to \(shape)")
         let rows = value.count / width
         let y = Tensor<S>(uninitialized: Shape(shape.axes.dropLast() + [out]))
-        let forward = ProductShape(m: rows, n: out, k: width, transposeB: true)
-        S.multiplyRows(
-            forward, value.pointer, width, weight.value.pointer, width, y.pointer, out, accumulate: false)
+        let precision = tape.precision
+        let (input, matrix) = (value, weight.value)
+        ProductOperand.multiply(
+            ProductShape(m: rows, n: out, k: width, transposeB: true), ProductOperand(input, precision), width,
+            tape.weightOperand(matrix), width, y.pointer, accumulate: false)
         return tape.record(y, [self, weight]) { tape, dy in
+            // Rounded again, and not kept: activations are what a step takes its memory for.
+            let error = ProductOperand(dy, precision)
             if let d = tape.gradientBuffer(self) {
-                let shape = ProductShape(m: rows, n: width, k: out)
-                S.multiplyRows(
-                    shape, dy.pointer, out, weight.value.pointer, width, d, width, accumulate: true)
+                ProductOperand.multiply(
+                    ProductShape(m: rows, n: width, k: out), error, out, tape.weightOperand(matrix), width, d,
+                    accumulate: true)
             }
             if let dweight = tape.gradientBuffer(weight) {
-                let shape = ProductShape(m: out, n: width, k: rows, transposeA: true)
-                S.multiplyRows(
-                    shape, dy.pointer, out, value.pointer, width, dweight, width, accumulate: true)
+                ProductOperand.multiply(
+                    ProductShape(m: out, n: width, k: rows, transposeA: true), error, out,
+                    ProductOperand(input, precision), width, dweight, accumulate: true)
             }
         }
     }

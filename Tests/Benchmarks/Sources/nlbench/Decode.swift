@@ -11,8 +11,13 @@ struct Decode: ParsableCommand {
     var streams = [1, 8, 16]
     @Flag(help: "Give every stream a fast level of its own that has learned.")
     var fastDelta = false
+    @Option(help: "How the matrices are held: \(WeightPrecision.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var weights = WeightPrecision.f32.rawValue
 
     func validate() throws {
+        guard WeightPrecision(rawValue: weights) != nil else {
+            throw ValidationError("--weights \(weights) is not known")
+        }
         guard !streams.isEmpty, streams.allSatisfy({ $0 >= 1 }) else {
             throw ValidationError("--streams takes numbers from 1")
         }
@@ -20,9 +25,11 @@ struct Decode: ParsableCommand {
 
     func run() throws {
         var bench = try Workbench(options)
-        let weights = try HopeWeights(bench.configuration, bench.parameters)
+        let precision = WeightPrecision(rawValue: weights) ?? .f32
+        let weights = try HopeWeights(bench.configuration, bench.parameters, precision: precision)
         let count = bench.configuration.projectionChunkSize
         var speeds: [Speed] = []
+        var facts: [Fact] = []
         for number in streams {
             var readers = try (0..<number).map { _ in
                 StreamInput(
@@ -32,11 +39,36 @@ struct Decode: ParsableCommand {
             let start = readers
             speeds.append(
                 try bench.measure(
-                    "decode, \(number) stream\(number > 1 ? "s" : "")\(fastDelta ? " with a fast level" : "")",
-                    tokens: number * count, prepare: { start },
+                    name(number, precision), tokens: number * count, prepare: { start },
                     run: { inputs in for _ in 0..<count { try advance(&inputs, weights) } }))
+            facts += share(of: speeds[speeds.count - 1], number, weights)
         }
-        try bench.report("decode", speeds, facts: stateSize(try streamBeforeBoundary(bench, weights), bench))
+        facts += stateSize(try streamBeforeBoundary(bench, weights), bench)
+        try bench.report("decode", speeds, facts: facts)
+    }
+
+    private func name(_ streams: Int, _ precision: WeightPrecision) -> String {
+        "decode, \(streams) stream\(streams > 1 ? "s" : "")\(fastDelta ? " with a fast level" : "")"
+            + (precision == .f32 ? "" : ", \(precision.rawValue) weights")
+    }
+
+    /// Bytes that a step reads at least (weights, W_0, and each stream's Δ and Δθ, once), over what the machine reads
+    /// of so many bytes in the step's time.
+    private func share(of speed: Speed, _ streams: Int, _ weights: HopeWeights<Float>) -> [Fact] {
+        let configuration = weights.configuration
+        let work = TokenWork(configuration)
+        var own = work.stateBytes
+        if fastDelta, let level = configuration.levels.first {
+            own += Double(8 * configuration.layers * configuration.width * configuration.width * level.hiddenMultiple)
+        }
+        let bytes = Double(weights.held.bytes) + work.initialBytes + Double(streams) * own
+        let rate = Roofline.readingRate(bytes: Int(bytes))
+        let steps = speed.tokensPerSecond.median / Double(streams)
+        return [
+            Fact(name: "\(speed.name): read a step", value: bytes, unit: "bytes"),
+            Fact(name: "\(speed.name): bandwidth of so many bytes, GB/s", value: rate / 1e9, unit: ""),
+            Fact(name: "\(speed.name): share of it", value: 100 * steps * bytes / rate, unit: "%"),
+        ]
     }
 
     /// Reads each stream's tokens; what it draws greedily is what it reads next.

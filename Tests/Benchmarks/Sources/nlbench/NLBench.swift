@@ -10,6 +10,7 @@ struct NLBench: ParsableCommand {
         commandName: "nlbench",
         abstract: "Measures NLCore: tokens per second of each kind of work, and the memory it takes.",
         subcommands: [
-            Train.self, Prefill.self, Decode.self, Learn.self, Imported.self, ImportedLearn.self, Quality.self,
+            Train.self, Prefill.self, Decode.self, Long.self, Learn.self, Imported.self, ImportedLearn.self,
+            Quality.self,
         ])
 }

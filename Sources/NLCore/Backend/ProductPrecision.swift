@@ -1,0 +1,75 @@
+/// What the dense products of training are multiplied in. Sums, activations, gradients, parameters and the optimizer's
+/// state are `Float` with either; so are the memories of self-modifying Titans.
+public enum ProductPrecision: String, Sendable, CaseIterable, Codable {
+    /// `Float`.
+    case f32
+    /// Both factors rounded to bfloat16 as they are read: twice the speed where the processor multiplies those.
+    case bf16
+
+    /// Whether this processor and process can: bfloat16 takes AVX512-BF16 or AMX, and memory that oneDNN may both
+    /// write and execute.
+    public var isUsable: Bool { self == .f32 || OneDNN.multipliesBFloat16 }
+
+    /// The fastest that is usable here.
+    public static var fastest: ProductPrecision { ProductPrecision.bf16.isUsable ? .bf16 : .f32 }
+}
+
+/// A matrix as products read it: its own numbers, or those rounded to bfloat16.
+struct ProductOperand<S: TensorScalar> {
+    private let exact: Tensor<S>
+    /// bfloat16s, two in the place of a `Float`.
+    private let rounded: Tensor<Float>?
+
+    /// - Precondition: `precision` is usable. For scalars other than `Float` it does not count.
+    init(_ tensor: Tensor<S>, _ precision: ProductPrecision) {
+        exact = tensor
+        guard precision == .bf16, let source = tensor as? Tensor<Float> else {
+            rounded = nil
+            return
+        }
+        let result = Tensor<Float>(uninitialized: [(tensor.count + 1) / 2])
+        let (from, to) = (source.pointer, Self.bits(result))
+        elementBlocks(tensor.count) { start, count in BFloat16.round(count, from + start, to + start) }
+        rounded = result
+    }
+
+    private static func bits(_ tensor: Tensor<Float>) -> UnsafeMutablePointer<UInt16> {
+        UnsafeMutableRawPointer(tensor.pointer).assumingMemoryBound(to: UInt16.self)
+    }
+
+    /// C ← op(A)·op(B) (+ C), cut into tiles as ``TensorScalar/multiplyRows`` cuts it; C is `[m, n]` without gaps.
+    static func multiply(
+        _ shape: ProductShape, _ a: ProductOperand, _ lda: Int, _ b: ProductOperand, _ ldb: Int,
+        _ c: UnsafeMutablePointer<S>, accumulate: Bool
+    ) {
+        guard let left = a.rounded, let right = b.rounded else {
+            S.multiplyRows(
+                shape, a.exact.pointer, lda, b.exact.pointer, ldb, c, shape.n, accumulate: accumulate)
+            return
+        }
+        let sum = UnsafeMutableRawPointer(c).assumingMemoryBound(to: Float.self)
+        let (a, b) = (bits(left), bits(right))
+        ProductTile(shape).forEach(of: shape, lda, ldb, shape.n) { part, offsetA, offsetB, offsetC in
+            multiplyRounded(part, a + offsetA, lda, b + offsetB, ldb, sum + offsetC, shape.n, accumulate: accumulate)
+        }
+        withExtendedLifetime((left, right)) {}
+    }
+}
+
+/// C ← op(A)·op(B) (+ C) with A and B in bfloat16, on the calling thread.
+func multiplyRounded(
+    _ shape: ProductShape, _ a: UnsafePointer<UInt16>, _ lda: Int, _ b: UnsafePointer<UInt16>, _ ldb: Int,
+    _ c: UnsafeMutablePointer<Float>, _ ldc: Int, accumulate: Bool
+) {
+    // A small one costs more in oneDNN's call than it gains.
+    if ProductTile.isLarge(shape), OneDNN.multiplyRounded(shape, a, lda, b, ldb, c, ldc, accumulate: accumulate) {
+        return
+    }
+    // Small, or oneDNN has no memory left: the same numbers, as `Float`s.
+    let (rowsA, rowsB) = (shape.transposeA ? shape.k : shape.m, shape.transposeB ? shape.n : shape.k)
+    let wide = (Tensor<Float>(uninitialized: [rowsA, lda]), Tensor<Float>(uninitialized: [rowsB, ldb]))
+    let widths = (shape.transposeA ? shape.m : shape.k, shape.transposeB ? shape.k : shape.n)
+    for row in 0..<rowsA { BFloat16.widen(widths.0, a + row * lda, wide.0.pointer + row * lda) }
+    for row in 0..<rowsB { BFloat16.widen(widths.1, b + row * ldb, wide.1.pointer + row * ldb) }
+    BuiltInProduct.multiply(shape, wide.0.pointer, lda, wide.1.pointer, ldb, c, ldc, accumulate: accumulate)
+}
