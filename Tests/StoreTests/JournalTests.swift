@@ -282,7 +282,8 @@ import Testing
             try db.execute(
                 sql: """
                     DROP INDEX job_by_turn; CREATE INDEX job_by_status ON job(status, sequence);
-                    PRAGMA user_version = \(Migrations.latestVersion - 1)
+                    ALTER TABLE level_history DROP COLUMN bytes;
+                    PRAGMA user_version = 4
                     """)
         }
         try database.withStore { store, _ throws in
