@@ -55,7 +55,8 @@ enum GenerationCodec {
         }
         let all = SpaceLevels(model.configuration, base: model.base, levels: levels)
         if let fault = all.slotFault {
-            throw LevelCodecError(level: levels.map(\.definition.name).joined(separator: "+"), blob: "delta", reason: fault)
+            let names = levels.map(\.definition.name).joined(separator: "+")
+            throw LevelCodecError(level: names, blob: "delta", reason: fault)
         }
         return (all, metadata)
     }

@@ -188,9 +188,10 @@ struct ModelDirectory {
         var parameters = ParameterSet<Float>()
         // What takes long to read, and much memory, is read when someone learns. Less is had at once, and the file is
         // not needed any more.
-        let isLarge = wanted.reduce(0) {
-            $0 + HopeParameters<Void>.baseShape($1.name, of: $1.shape).count
-        } >= Self.largeParameterCount
+        let isLarge =
+            wanted.reduce(0) {
+                $0 + HopeParameters<Void>.baseShape($1.name, of: $1.shape).count
+            } >= Self.largeParameterCount
         for (name, shape) in wanted {
             if !found.contains(name) {
                 parameters[name] = .zeros(HopeParameters<Void>.baseShape(name, of: shape))
