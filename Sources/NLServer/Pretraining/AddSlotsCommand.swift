@@ -21,7 +21,7 @@ struct AddSlotsCommand: ParsableCommand {
     @Option(help: "The level.")
     var level = "medium"
     @Option(
-        help: "Most slots there may be. A short fact takes about one for each token, an article about one in ten.")
+        help: "Most slots there may be. A short fact takes about one for each token, an article one in five.")
     var capacity = 65_536
     @Option(help: "C: length of the vectors that contexts are known by.")
     var contextSize = 256
