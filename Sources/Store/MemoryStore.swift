@@ -35,20 +35,24 @@ public final class MemoryStore: Sendable {
     /// - Parameters:
     ///   - path: a file; missing directories are made.
     ///   - fingerprint: the model that is about to be served.
+    ///   - formerly: fingerprints by which earlier versions knew the same model; a database of one takes over the new.
     ///   - policy: what to do with a database that another model wrote.
     /// - Throws: ``StoreError/alreadyOpen(path:pid:)``, ``StoreError/otherModel(database:offered:)``,
     ///   ``StoreError/newerSchema(found:supported:)``, ``StoreError/notAMemoryDatabase(path:reason:)``,
     ///   ``StoreError/damaged(_:reason:)``, ``StoreError/readOnly(_:)``, ``StoreError/cannotOpen(path:reason:)``,
     ///   ``StoreError/busy(_:)``, ``StoreError/diskFull(_:)``.
     public static func open(
-        at path: String, fingerprint: ModelFingerprint, ifOtherModel policy: OtherModelPolicy = .refuse
+        at path: String, fingerprint: ModelFingerprint, formerly: [ModelFingerprint] = [],
+        ifOtherModel policy: OtherModelPolicy = .refuse
     ) throws -> (store: MemoryStore, report: RecoveryReport) {
-        try open(at: path, fingerprint: fingerprint, ifOtherModel: policy, hooks: FaultHooks(), clock: { Date() })
+        try open(
+            at: path, fingerprint: fingerprint, formerly: formerly, ifOtherModel: policy, hooks: FaultHooks(),
+            clock: { Date() })
     }
 
     package static func open(
-        at path: String, fingerprint: ModelFingerprint, ifOtherModel policy: OtherModelPolicy = .refuse,
-        hooks: FaultHooks, clock: @escaping @Sendable () -> Date
+        at path: String, fingerprint: ModelFingerprint, formerly: [ModelFingerprint] = [],
+        ifOtherModel policy: OtherModelPolicy = .refuse, hooks: FaultHooks, clock: @escaping @Sendable () -> Date
     ) throws -> (store: MemoryStore, report: RecoveryReport) {
         do {
             try SHA256Hasher.requireAvailable()
@@ -59,7 +63,7 @@ public final class MemoryStore: Sendable {
         let lock = try DatabaseLock(databasePath: resolved)
         let store = try MemoryStore(path: resolved, lock: lock, hooks: hooks, clock: clock)
         do {
-            return (store, try store.recover(fingerprint: fingerprint, policy: policy))
+            return (store, try store.recover(fingerprint: fingerprint, formerly: formerly, policy: policy))
         } catch {
             try? store.close()
             throw error
@@ -147,7 +151,9 @@ public final class MemoryStore: Sendable {
         if isClosed.withLock({ $0 }) { throw .closed }
     }
 
-    private func recover(fingerprint: ModelFingerprint, policy: OtherModelPolicy) throws -> RecoveryReport {
+    private func recover(
+        fingerprint: ModelFingerprint, formerly: [ModelFingerprint], policy: OtherModelPolicy
+    ) throws -> RecoveryReport {
         try StoreError.naming(StoreRow("file", path)) {
             try queue.writeWithoutTransaction { db in
                 try Connection.quickCheck(db, path: path)
@@ -163,6 +169,8 @@ public final class MemoryStore: Sendable {
                 try tx.createSpace(SpaceRecord.defaultID)
             case fingerprint:
                 break
+            case .some(let other) where formerly.contains(other):
+                try tx.renameFingerprint(to: fingerprint)
             case .some(let other):
                 guard policy == .adopt else {
                     throw StoreError.otherModel(database: other, offered: fingerprint)

@@ -94,7 +94,7 @@ enum SnapshotFile {
         let found = ModelFingerprint(
             architecture: metadata[Key.architecture] ?? "", tokenizer: metadata[Key.tokenizer] ?? "",
             weights: metadata[Key.weights] ?? "")
-        guard found == model.fingerprint else {
+        guard found == model.fingerprint || model.formerFingerprints.contains(found) else {
             throw EngineError.conflict(
                 code: "snapshot_of_another_model",
                 message: "The snapshot is of the model \(found), and this daemon serves \(model.fingerprint). "

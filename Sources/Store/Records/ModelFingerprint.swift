@@ -50,6 +50,17 @@ extension ModelFingerprint {
 }
 
 extension StoreTransaction {
+    /// Says of the current model, and of all that was learned on it, by what fingerprint it is known from now on.
+    func renameFingerprint(to fingerprint: ModelFingerprint) throws {
+        try on(StoreRow("fingerprint", fingerprint.description)) { _ in
+            try run(
+                """
+                UPDATE fingerprint SET architecture = ?, tokenizer = ?, weights = ?
+                    WHERE id = (SELECT max(id) FROM fingerprint)
+                """, [fingerprint.architecture, fingerprint.tokenizer, fingerprint.weights])
+        }
+    }
+
     func recordFingerprint(_ fingerprint: ModelFingerprint) throws {
         try on(StoreRow("fingerprint", fingerprint.description)) { _ in
             try run(

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import NLCore
+import Store
 import Testing
 
 @testable import NLServer
@@ -80,6 +81,24 @@ import Testing
         // Fewer than are in use would lose what they hold.
         try setCapacity(from: 400, to: 12)
         await #expect { try await home.engine().start() } throws: { "\($0)".contains("slots") }
+    }
+
+    /// Databases of before the digest left the capacity out.
+    @Test(.timeLimit(.minutes(10)), arguments: [0, 1])
+    func aDatabaseThatKnowsTheModelByItsFormerDigestIsTakenOver(_ which: Int) async throws {
+        try run(["--capacity", "400"], output: home.model)
+        let model = try LoadedModel(directory: home.model.path)
+        #expect(model.formerFingerprints.count == 2 && !model.formerFingerprints.contains(model.fingerprint))
+        let former = model.formerFingerprints[which]
+        try MemoryStore.open(at: home.database, fingerprint: former).store.close()
+        try await home.run { engine async throws in
+            #expect(
+                try await engine.learn("Zebra quilts vex jumbled foxglove wharf kings.", id: "a").status == .learned)
+        }
+        #expect(throws: StoreError.self) { try MemoryStore.open(at: home.database, fingerprint: former).store.close() }
+        try await home.run { engine async throws in
+            #expect(try await engine.document("a").status == .learned)
+        }
     }
 
     private func setCapacity(from old: Int, to new: Int) throws {

@@ -48,7 +48,8 @@ extension HopeEngine {
 
     private static func open(_ path: String, for model: LoadedModel) throws -> (MemoryStore, RecoveryReport) {
         do {
-            return try MemoryStore.open(at: path, fingerprint: model.fingerprint)
+            return try MemoryStore.open(
+                at: path, fingerprint: model.fingerprint, formerly: model.formerFingerprints)
         } catch StoreError.otherModel(let database, let offered) {
             throw EngineError.databaseOfAnotherModel(
                 path: path, expected: offered.description, found: database.description)

@@ -20,6 +20,8 @@ struct LoadedModel: Sendable {
     let anchorFile: AnchorFile?
     /// Which databases belong to this model.
     let fingerprint: ModelFingerprint
+    /// By which earlier versions knew the same model.
+    let formerFingerprints: [ModelFingerprint]
 
     /// Reads a model directory.
     ///
@@ -51,6 +53,10 @@ struct LoadedModel: Sendable {
         fingerprint = ModelFingerprint(
             architecture: try directory.architectureDigest().hex, tokenizer: try directory.digest(.tokenizer).hex,
             weights: weightsDigest.value.hex)
+        formerFingerprints = try directory.formerArchitectureDigests().map { [fingerprint] in
+            ModelFingerprint(
+                architecture: $0.hex, tokenizer: fingerprint.tokenizer, weights: fingerprint.weights)
+        }
         id = directory.name
         created = directory.modified(.weights)
         self.configuration = configuration
@@ -141,10 +147,21 @@ struct ModelDirectory {
     /// that are not used leave no trace in it.
     func architectureDigest() throws(EngineError) -> SHA256Digest {
         let bytes = try data(.configuration)
-        guard let text = String(validating: bytes, as: UTF8.self), text.contains("\"slots\"") else {
-            return SHA256Digest(of: bytes)
-        }
+        guard let text = slottedText(bytes) else { return SHA256Digest(of: bytes) }
         return SHA256Digest(of: text.replacing(/"capacity"\s*:\s*[0-9]+/, with: "\"capacity\":0"))
+    }
+
+    /// What stood for ``architectureDigest()`` before: the digest of the file, which may have had the capacity that the
+    /// shipped model and `add-slots` gave then.
+    func formerArchitectureDigests() throws(EngineError) -> [SHA256Digest] {
+        let bytes = try data(.configuration)
+        guard let text = slottedText(bytes) else { return [] }
+        let then = text.replacing(/"capacity"\s*:\s*[0-9]+/, with: "\"capacity\" : 16384")
+        return [SHA256Digest(of: bytes), SHA256Digest(of: then)]
+    }
+
+    private func slottedText(_ configuration: Data) -> String? {
+        String(validating: configuration, as: UTF8.self).flatMap { $0.contains("\"slots\"") ? $0 : nil }
     }
 
     func digest(_ file: File) throws(EngineError) -> SHA256Digest { SHA256Digest(of: try data(file)) }
