@@ -84,9 +84,14 @@ actor SpawnedDaemon {
         throw EvaluationError("the daemon was not ready after \(Self.patience); its last words:\n\(lastWords)")
     }
 
+    /// The end of the log; of a daemon that crashed what it said before, and where it was, without registers and images.
     private var lastWords: String {
         let text = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
-        return text.split(separator: "\n").suffix(8).joined(separator: "\n")
+        let lines = text.split(separator: "\n")
+        guard let crash = lines.firstIndex(where: { $0.contains("Program crashed") || $0.hasPrefix("*** ") }) else {
+            return lines.suffix(8).joined(separator: "\n")
+        }
+        return lines[max(crash - 8, 0)..<min(crash + 16, lines.count)].joined(separator: "\n")
     }
 
     /// A port that nobody listens on at this moment.
