@@ -174,12 +174,7 @@ public struct LevelState: Sendable {
     /// Multiplies Δθ of what is stepped, as when a slower level has absorbed it; 0 also forgets the moments. What slots
     /// hold is addresses and numbers of documents too, of which a share means nothing.
     public mutating func decay(to share: Float) {
-        let inner = Set(definition.factored.map(\.innerName))  // of two factors one is scaled
-        for tensor in definition.trained where !inner.contains(tensor.name) {
-            guard let own = delta[tensor.name]?.copy() else { continue }
-            for i in 0..<own.count { own.pointer[i] *= share }
-            delta[tensor.name] = own
-        }
+        scaleStepped(by: share)
         if share == 0 { forgetMoments() }
         gradientSum = ParameterSet()
         inputSum = ParameterSet()
@@ -188,12 +183,17 @@ public struct LevelState: Sendable {
 
     /// Keeps a share of what steps have changed since an earlier state of the same level.
     public mutating func withdraw(to share: Float, since earlier: LevelState) {
-        // Inner factors stay as they are now: the outer ones say how much is heard through them.
+        scaleStepped(by: share, adding: earlier.delta)
+    }
+
+    /// Multiplies Δθ of what is stepped, and adds the rest of an earlier one. Inner factors stay as they are: the outer
+    /// ones say how much is heard through them.
+    private mutating func scaleStepped(by share: Float, adding earlier: ParameterSet<Float>? = nil) {
         let inner = Set(definition.factored.map(\.innerName))
         for tensor in definition.trained where !inner.contains(tensor.name) {
-            guard let own = delta[tensor.name]?.copy(), let then = earlier.delta[tensor.name] else { continue }
+            guard let own = delta[tensor.name]?.copy() else { continue }
             for i in 0..<own.count { own.pointer[i] *= share }
-            Float.axpy(own.count, 1 - share, then.pointer, own.pointer)
+            if let then = earlier?[tensor.name] { Float.axpy(own.count, 1 - share, then.pointer, own.pointer) }
             delta[tensor.name] = own
         }
     }

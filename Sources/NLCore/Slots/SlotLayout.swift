@@ -8,6 +8,8 @@ import Glibc
 public struct SlotLayout {
     /// Tokens of general text that are read unless said: enough for a covariance, and a minute or so of a large model.
     public static let usualTokens = 16_384
+    /// Slots there may be unless said.
+    public static let usualCapacity = 65_536
     /// Added to the covariance's diagonal, as a share of its mean: directions hardly used must not decide alone.
     static let ridge = 0.01
 
@@ -49,6 +51,11 @@ public struct SlotLayout {
         }
         _ = model.readToSlots(text.inputs, batch: 1, states: nil)
         for input in seen { statistics.add(input) }
+    }
+
+    /// Reads general text: the link until it has read so many tokens, the rest for its counts alone.
+    public mutating func read(_ texts: [LearningText], linkTokens: Int = usualTokens) {
+        for text in texts { read(text, readsLink: rowCount < linkTokens) }
     }
 
     /// The parameters with what finds slots added; the slots are empty.

@@ -43,7 +43,7 @@ struct ImportCommand: ParsableCommand {
     @Option(
         help: """
             Most slots that documents are learned into; 0 for none. Unless said, 65536 with --anchors, none without. A \
-            short fact takes one for each of its tokens, an article about one in ten.
+            short fact takes one for each of its tokens, an article one in five.
             """)
     var slots: Int?
     @Option(
@@ -75,7 +75,7 @@ struct ImportCommand: ParsableCommand {
             $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
         }
         options.rank = rank
-        let capacity = slots ?? (anchors == nil ? 0 : 65_536)
+        let capacity = slots ?? (anchors == nil ? 0 : SlotLayout.usualCapacity)
         if capacity > 0 { options.slots = .init(capacity: capacity, contextSize: contextSize) }
         try MatrixProduct.select(.auto)
         let files = try ImportedFiles(source, anchors: anchors, options)

@@ -116,7 +116,7 @@ struct ImportedFiles {
     private func slots(_ anchors: Anchors) throws -> ParameterSet<Float> {
         var layout = SlotLayout(
             model.configuration.withoutSlots, try model.parameters(), level: ImportOptions.acquisitionLevel)
-        for text in anchors.rehearsal { layout.read(text, readsLink: layout.rowCount < SlotLayout.usualTokens) }
+        layout.read(anchors.rehearsal)
         print("slots are laid out over \(layout.rowCount) tokens of anchors")
         return layout.tensors(for: configuration, seed: 1)
     }

@@ -11,7 +11,8 @@ struct AddSlotsCommand: ParsableCommand {
             Reads the model's anchors.txt, lays the slots out over what the level's link reads in it, and writes a model \
             that computes the same until something is learned. Databases of the model without slots do not fit the new \
             one. A slot that is used takes about 12 (C + 2 D) bytes of memory in every space (what each level holds, \
-            and their sum) and half of that on disk; those that are not used take nothing. The capacity in config.json may be raised later, databases keep fitting.
+            and their sum) and half of that on disk; those that are not used take nothing. The capacity in config.json may be raised \
+            later, databases keep fitting.
             """)
 
     @Option(help: "The model directory.")
@@ -22,7 +23,7 @@ struct AddSlotsCommand: ParsableCommand {
     var level = "medium"
     @Option(
         help: "Most slots there may be. A short fact takes about one for each token, an article one in five.")
-    var capacity = 65_536
+    var capacity = SlotLayout.usualCapacity
     @Option(help: "C: length of the vectors that contexts are known by.")
     var contextSize = 256
     @Option(help: "Tokens of anchors.txt that the link reads.")
@@ -51,7 +52,7 @@ struct AddSlotsCommand: ParsableCommand {
             .init(capacity: capacity, contextSize: contextSize), toLevel: index)
         try slotted.validate()
         var layout = SlotLayout(loaded.configuration, loaded.base, level: index)
-        for text in loaded.anchors.rehearsal { layout.read(text, readsLink: layout.rowCount < tokens) }
+        layout.read(loaded.anchors.rehearsal, linkTokens: tokens)
         try write(layout.parameters(for: slotted, seed: seed), slotted)
         print("\(level): \(capacity) slots, laid out over \(layout.rowCount) tokens, in \(output)")
     }

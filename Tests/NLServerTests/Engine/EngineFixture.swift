@@ -163,6 +163,22 @@ extension HopeEngine {
         try await end(of: accept(text, id: id, space: space).job)
     }
 
+    /// Expects that none of these files is imported as a snapshot, each refused for what it `says`.
+    func expectRefused(
+        _ files: [(bytes: [UInt8], says: String)], sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        for (index, file) in files.enumerated() {
+            do {
+                _ = try await importSnapshot(SnapshotImport(space: "default", name: "x", bytes: file.bytes))
+                Issue.record(
+                    "case \(index) was imported, and should have been refused: \(file.says)",
+                    sourceLocation: sourceLocation)
+            } catch EngineError.invalid(_, let message) {
+                #expect(message.contains(file.says), "case \(index): \(message)", sourceLocation: sourceLocation)
+            }
+        }
+    }
+
     /// The published levels of the space.
     var space: PublishedSpace { get throws { try published("default") } }
 

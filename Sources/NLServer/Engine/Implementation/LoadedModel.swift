@@ -147,21 +147,22 @@ struct ModelDirectory {
     /// that are not used leave no trace in it.
     func architectureDigest() throws(EngineError) -> SHA256Digest {
         let bytes = try data(.configuration)
-        guard let text = slottedText(bytes) else { return SHA256Digest(of: bytes) }
-        return SHA256Digest(of: text.replacing(/"capacity"\s*:\s*[0-9]+/, with: "\"capacity\":0"))
+        return withCapacity("\"capacity\":0", in: bytes) ?? SHA256Digest(of: bytes)
     }
 
     /// What stood for ``architectureDigest()`` before: the digest of the file, which may have had the capacity that the
     /// shipped model and `add-slots` gave then.
     func formerArchitectureDigests() throws(EngineError) -> [SHA256Digest] {
         let bytes = try data(.configuration)
-        guard let text = slottedText(bytes) else { return [] }
-        let then = text.replacing(/"capacity"\s*:\s*[0-9]+/, with: "\"capacity\" : 16384")
-        return [SHA256Digest(of: bytes), SHA256Digest(of: then)]
+        return withCapacity("\"capacity\" : 16384", in: bytes).map { [SHA256Digest(of: bytes), $0] } ?? []
     }
 
-    private func slottedText(_ configuration: Data) -> String? {
-        String(validating: configuration, as: UTF8.self).flatMap { $0.contains("\"slots\"") ? $0 : nil }
+    /// The digest of a config.json that says another capacity of slots; nil where it has none.
+    private func withCapacity(_ member: String, in configuration: Data) -> SHA256Digest? {
+        guard let text = String(validating: configuration, as: UTF8.self), text.contains("\"slots\"") else {
+            return nil
+        }
+        return SHA256Digest(of: text.replacing(/"capacity"\s*:\s*[0-9]+/, with: member))
     }
 
     func digest(_ file: File) throws(EngineError) -> SHA256Digest { SHA256Digest(of: try data(file)) }
