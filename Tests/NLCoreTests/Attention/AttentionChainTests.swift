@@ -8,7 +8,7 @@ import Testing
 @Suite struct AttentionChainTests {
     private static func configuration() -> HopeConfiguration {
         var c = AttentionCases.configuration()
-        (c.intermediateWidth, c.layerLevels) = (nil, nil)
+        (c.intermediateWidth, c.layerLevels, c.chunkSize) = (nil, nil, 8)
         for (index, multiple) in [1, 2, 3].enumerated() { c.levels[index].hiddenMultiple = multiple }
         return c
     }
