@@ -31,7 +31,7 @@ SIZES = {"small": (5_000_000, (2048, 128, 3, 2, 550)), "medium": (10_000_000, (2
 DELTANET = "gated-deltanet"
 MODELS = ["transformer", DELTANET, "titans", "hope-attention", "hope"]
 ABLATIONS = ["hope-no-delta", "hope-no-retain", "hope-no-cms", "hope-no-key", "hope-no-value"]
-GRID, TUNED_ON = [0.0015, 0.003, 0.006], 1_000_000
+GRID, TUNED_ON, UNTUNED = [0.0015, 0.003, 0.006], 1_000_000, "0.003"
 
 
 def parse():
@@ -130,16 +130,24 @@ class Harness:
             command = [self.nlbench, "evaluate", output]
         return json.loads(run([*command, *arguments], output / "stderr.log"))
 
+    def rates(self, size):
+        """What --tune found: {model: {rate: bits per byte}}."""
+        path = self.work / f"tuned-{size}.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
     def rate(self, model):
-        """The best of the grid; ablations take Hope's."""
-        tuned = self.work / "tuned.json"
-        rates = json.loads(tuned.read_text()) if tuned.exists() else {}
+        """The best of the whole grid, of the small size where this one wasn't tuned; ablations take Hope's."""
         name = "hope" if model.startswith("hope-no") else model
-        return min(rates[name], key=lambda r: rates[name][r]) if name in rates else "0.003"
+        for size in (self.options.size, "small"):
+            tried = self.rates(size).get(name, {})
+            if len(tried) == len(GRID):
+                return min(tried, key=tried.get)
+        say(f"{name} was not tuned: its learning rate is {UNTUNED}")
+        return UNTUNED
 
     def tune(self, models):
-        tuned = self.work / "tuned.json"
-        rates = json.loads(tuned.read_text()) if tuned.exists() else {}
+        tuned = self.work / f"tuned-{self.options.size}.json"
+        rates = self.rates(self.options.size)
         for model in models:
             for rate in GRID:
                 if str(rate) in rates.setdefault(model, {}):

@@ -148,8 +148,8 @@ def train(chosen):
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(chosen.seed)
     model = GatedDeltaNet(*chosen.shape)
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
+    matrices = [p for p in model.parameters() if p.dim() == 2]  # not the taps of the convolution, as in AdamW.swift
+    others = [p for p in model.parameters() if p.dim() != 2]
     optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}], betas=(0.9, 0.95))
     tokens = numpy.memmap(work / "corpus/tokens.bin", dtype=numpy.uint16, mode="r")
     batch, length, warmup = 16, 256, 100
@@ -216,9 +216,13 @@ def evaluate(chosen):
             if count >= chosen.tokens:
                 break
             ids = encode(text)[:min(1024, chosen.tokens - count)]
+            if not ids:  # of a novel that ends before the piece that is read
+                continue
             nats += read(ids)[0].sum().item()
             size_read += sum(size[i] for i in ids)
             count += len(ids)
+        if size_read == 0:
+            sys.exit(f"{path} has no text to measure")
         found["bits_per_byte"][name] = nats / math.log(2) / size_read
     if chosen.long:
         bounds = [0] + [256 << i for i in range(8)]
@@ -233,6 +237,8 @@ def evaluate(chosen):
             for part, (low, high) in enumerate(zip(bounds, bounds[1:])):
                 sums[part][0] += losses[low:high].sum().item()
                 sums[part][1] += sum(size[i] for i in ids[low:high])
+        if used == 0:
+            sys.exit(f"no text of {chosen.long} has {bounds[-1]} tokens")
         found["by_position"] = [{"from": low, "to": high, "bits_per_byte": n / math.log(2) / b} for low, high, (n, b) in zip(bounds, bounds[1:], sums)]
     if chosen.last_words:
         right, nats, passages = 0, 0.0, documents(chosen.last_words)[:chosen.passages]
