@@ -10,7 +10,8 @@ shapes/compare/SIZE, trained by `nlserver pretrain`, and gated DeltaNet (referen
 tokenizer, one corpus, AdamW, 16 sequences of 256 a step, the same schedule, each with the best of the learning rates that
 --tune tried. A run that has its result in DIR is not repeated, one that was cut goes on (gated DeltaNet begins anew), so
 the command may be stopped at any time. Small: 1.15 M parameters, 5 M tokens, 4 to 8 minutes a run on two cores; medium:
-2.8 M, 10 M tokens, 15 to 30. VENV has PyTorch and tokenizers.
+2.8 M, 10 M tokens, 15 to 30. VENV has PyTorch and tokenizers. Rates are tuned for each size; one that was not takes the
+small size's. `comparison_plots.py` draws what --json wrote.
 """
 import argparse
 import gzip
@@ -197,6 +198,14 @@ def table(results):
     return "\n".join(lines)
 
 
+def check_sizes(results):
+    """What is compared must be of one size, or the table says nothing."""
+    sizes = {r["model"]: r["parameters"] for r in results}
+    least, most = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
+    if sizes[most] > 1.02 * sizes[least]:
+        raise SystemExit(f"{most} has {sizes[most]:,} parameters, {least} {sizes[least]:,}: more than 2 % apart")
+
+
 def main():
     options = parse()
     harness = Harness(options)
@@ -204,7 +213,11 @@ def main():
         return harness.tune(options.models or MODELS)
     models = options.models or MODELS + (ABLATIONS if options.size == "small" else [])
     # Seed by seed, so that a run that is stopped has all models of the first ones.
-    results = [harness.result(model, seed) for seed in options.seeds for model in models]
+    results = []
+    for seed in options.seeds:
+        for model in models:
+            results.append(harness.result(model, seed))
+            check_sizes(results)
     results.sort(key=lambda r: (models.index(r["model"]), r["seed"]))
     print(table(results))
     if options.json:

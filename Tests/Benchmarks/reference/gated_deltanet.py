@@ -155,7 +155,7 @@ def train(chosen):
     batch, length, warmup = 16, 256, 100
     windows, steps = (len(tokens) - 1) // length, -(-chosen.tokens // (batch * length))
     began, seconds, mean, order, epoch = time.time(), [], None, None, None
-    with open(output / "log.jsonl", "w", encoding="utf-8") as log:
+    with open(output / "log.jsonl", "w", encoding="utf-8", buffering=1) as log:
         for step in range(steps):
             progress = min(1.0, (step - warmup) / max(1, steps - 1 - warmup))
             peak = chosen.learning_rate
