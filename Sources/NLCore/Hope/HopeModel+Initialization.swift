@@ -13,13 +13,15 @@ extension ParameterSet where S == Float {
         _ = HopeParameters<Void>(configuration) { name, shape in
             switch name.split(separator: ".").last.map(String.init) ?? name {
             case "embedding": set[name] = normal(shape, 0.02)
-            case "gain", "head_gain": set[name] = Tensor(repeating: 1, shape: shape)
+            case "gain", "head_gain", "query_gain", "key_gain": set[name] = Tensor(repeating: 1, shape: shape)
             case "conv":
                 let filter = normal(shape, 0.2)
                 for c in 0..<shape[0] { filter.pointer[c * shape[1] + shape[1] - 1] += 1 }
                 set[name] = filter
             case "output_projection": set[name] = normal(shape, (1 / (2 * layers * width)).squareRoot())
-            case "step_size_readout", "retention_readout", "bias", "values": set[name] = .zeros(shape)
+            case "step_size_readout", "retention_readout", "bias", "values", "query_bias", "key_bias", "value_bias",
+                "output_bias":
+                set[name] = .zeros(shape)
             case "step_size_bias": set[name] = Tensor(repeating: -1, shape: shape)
             case "retention_bias": set[name] = Tensor(repeating: 5, shape: shape)
             case "up": set[name] = normal(shape, (1 / width).squareRoot())

@@ -53,14 +53,15 @@ public struct AdamW<S: TensorScalar>: Sendable {
 
     /// Whether weight decay applies to a tensor of a Hope model.
     ///
-    /// It applies to the matrices that mix features: the embedding, the projections of the mixer and the CMS links.
+    /// It applies to the matrices that mix features: the embedding, the projections of the mixer, the CMS links and
+    /// a Transformer's gated MLPs.
     /// It does not apply to what sets a scale or an operating point, where a pull towards zero has no meaning: gains,
     /// biases, the taps of the convolution, the readouts of step size and retention. Nor does it apply to the initial
     /// states of the memories (`w1`, `w2`): retention already draws each memory back to them.
     public static func decaysWeight(_ name: String) -> Bool {
         switch name.split(separator: ".").last {
         case "embedding", "query_projection", "key_projection", "value_projection", "gate_projection",
-            "output_projection", "up", "down":
+            "output_projection", "up", "down", "gate", "head":
             true
         default: false
         }

@@ -71,6 +71,20 @@ import Testing
         #expect(Set(names.filter(AdamW<Float>.decaysWeight)) == decaying)
     }
 
+    /// A Transformer is treated as Hope is, or the two could not be compared: what decays, and where all begins.
+    @Test func ofATransformerOnlyGainsAndBiasesDoNotDecay() {
+        var configuration = AttentionCases.configuration()
+        (configuration.levels, configuration.layerLevels) = ([], [String](repeating: "base", count: 4))
+        let set = ParameterSet<Float>.initial(configuration, seed: 1)
+        #expect(set.names.contains("blocks.0.mlp.gate") && set.names.contains("head"))
+        for name in set.names {
+            let (isGain, isBias) = (name.hasSuffix("gain"), name.hasSuffix("bias"))
+            #expect(AdamW<Float>.decaysWeight(name) == !(isGain || isBias), "\(name)")
+            #expect(!isGain || set[name]?.elements.allSatisfy { $0 == 1 } == true, "\(name)")
+            #expect(!isBias || set[name]?.elements.allSatisfy { $0 == 0 } == true, "\(name)")
+        }
+    }
+
     /// A checkpoint holds the moments and the step: continuing from them is continuing.
     @Test func aRestoredOptimizerContinues() throws {
         func gradients(_ step: Int) -> ParameterSet<Float> {
