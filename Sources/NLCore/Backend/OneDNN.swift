@@ -85,13 +85,14 @@ enum OneDNN {
         return product != nil
     }()
 
-    /// C ← op(A)·op(B) (+ C) with A and B in bfloat16, sums in `Float`; where ``multipliesBFloat16``.
+    /// C ← op(A)·op(B) (+ C) with A and B in bfloat16, sums in `Float`.
     ///
-    /// - Returns: false, with C as it was, where there is no memory left to prepare for it.
+    /// - Returns: false, with C as it was, where not ``multipliesBFloat16``, or there is no memory left to prepare for it.
     static func multiplyRounded(
         _ shape: ProductShape, _ a: UnsafePointer<UInt16>, _ lda: Int, _ b: UnsafePointer<UInt16>, _ ldb: Int,
         _ c: UnsafeMutablePointer<Float>, _ ldc: Int, accumulate: Bool
     ) -> Bool {
+        guard multipliesBFloat16 else { return false }
         let key = Key(shape: shape, lda: lda, ldb: ldb, ldc: ldc, accumulate: accumulate, isRounded: true)
         return Context.ofThisThread?.run(key, a, b, c) ?? false
     }
@@ -237,10 +238,9 @@ enum OneDNN {
                 dnnl_post_ops_append_sum(postOperations, 1)
                 dnnl_primitive_attr_set_post_ops(attributes, postOperations)
             }
-            var description: dnnl_primitive_desc_t?
-            guard
-                dnnl_primitive_desc_create(&description, &operation, attributes, engine, nil) == dnnl_success
-            else { return nil }
+            guard let description = describe(&operation, attributes, prefersBlocks: key.isRounded && shape.isNT) else {
+                return nil
+            }
             defer { dnnl_primitive_desc_destroy(description) }
             var primitive: dnnl_primitive_t?
             guard dnnl_primitive_create(&primitive, description) == dnnl_success, let primitive else { return nil }
@@ -261,6 +261,31 @@ enum OneDNN {
             arguments[2] = dnnl_exec_arg_t(arg: DNNL_ARG_DST, memory: memories[2])
             return Product(
                 primitive: primitive, a: memories[0], b: memories[1], c: memories[2], arguments: arguments)
+        }
+
+        /// The implementation that is used: oneDNN's first, or the one that takes A as it lies, which is 5 to 12 % faster
+        /// with bfloat16s where B lies transposed, and slower where it doesn't.
+        private func describe(
+            _ operation: inout dnnl_matmul_desc_t, _ attributes: dnnl_primitive_attr_t?, prefersBlocks: Bool
+        ) -> dnnl_primitive_desc_t? {
+            var iterator: dnnl_primitive_desc_iterator_t?
+            guard
+                dnnl_primitive_desc_iterator_create(&iterator, &operation, attributes, engine, nil) == dnnl_success
+            else { return nil }
+            defer { dnnl_primitive_desc_iterator_destroy(iterator) }
+            let first = dnnl_primitive_desc_iterator_fetch(iterator)
+            while prefersBlocks {
+                let found = dnnl_primitive_desc_iterator_fetch(iterator)
+                var name: UnsafePointer<CChar>?
+                dnnl_primitive_desc_query(found, dnnl_query_impl_info_str, 0, &name)
+                if let name, String(cString: name).hasPrefix("brg") {
+                    dnnl_primitive_desc_destroy(first)
+                    return found
+                }
+                dnnl_primitive_desc_destroy(found)
+                if dnnl_primitive_desc_iterator_next(iterator) != dnnl_success { break }
+            }
+            return first
         }
 
         private func describe(
@@ -286,6 +311,9 @@ private func useOneOpenMPThread() {
 }
 
 extension ProductShape {
+    /// x Wᵀ, as the forward pass has it.
+    var isNT: Bool { !transposeA && transposeB }
+
     /// Small ones that oneDNN answers with its large kernel.
     fileprivate static let probes = [
         ProductShape(m: 33, n: 96, k: 512),

@@ -71,7 +71,9 @@ public struct Tensor<S: TensorScalar>: Sendable {
     /// A copy with its own storage.
     public func copy() -> Tensor {
         let result = Tensor(uninitialized: shape)
-        result.pointer.update(from: pointer, count: count)
+        elementBlocks(count, blockSize: 1 << 18) { start, count in
+            (result.pointer + start).update(from: pointer + start, count: count)
+        }
         return result
     }
 
@@ -99,6 +101,7 @@ public struct Tensor<S: TensorScalar>: Sendable {
     /// Whether no element is NaN or infinite.
     public var isFinite: Bool {
         if let known = storage.deferred?.isFinite { return known }
+        if let floats = self as? Tensor<Float> { return allFinite(floats.pointer, count, of: .float32) ?? true }
         // A NaN or an infinity survives multiplication by zero; a sum of zeros does not become one.
         var sum: S = 0
         for i in 0..<count { sum += pointer[i] * 0 }

@@ -60,6 +60,30 @@ import Testing
         expectClose(try #require(tape.gradient(of: weight)), try #require(exact.gradient(of: weight2)), .float, "dW")
     }
 
+    /// Weights that wait in a file are not rounded again, at whatever address they are mapped, and not made `Float`s.
+    @Test(arguments: [0, 1, 2]) func weightsOfAFileAreMultipliedAsItHoldsThem(padding: Int) throws {
+        let (out, width, rows) = (160, 96, 70)
+        let w = Self.rounded(Self.numbers([out, width], seed: 2)).converted() as Tensor<Float>
+        let (file, url) = try BFloat16File.write(w.elements, shape: [out, width], padding: padding)
+        defer { BFloat16File.remove(url) }
+        let waiting = try file.deferred("w", shape: [out, width])
+        let x = Self.numbers([rows, width], seed: 1)
+        func gradients(_ weight: Tensor<Float>) throws -> (y: [Float], dx: [Float]) {
+            let tape = Tape<Float>(precision: .bf16)
+            let input = tape.parameter(x)
+            let y = input.linear(tape.constant(weight))
+            tape.backward(from: Self.sum(y, times: Self.numbers([rows, out], seed: 3)))
+            return (y.value.elements, try #require(tape.gradient(of: input)).elements)
+        }
+        let (own, held) = (try gradients(w), try gradients(waiting))
+        #expect(own.y == held.y && own.dx == held.dx)
+        let deferred = try #require(waiting.storage.deferred)
+        let isAligned = Int(bitPattern: deferred.bfloat16) % 2 == 0
+        #expect(isAligned == (padding % 2 == 0))
+        #expect((deferred.rounded.map(UnsafeRawPointer.init) == deferred.bfloat16) == isAligned)
+        #expect(deferred.rounded == deferred.rounded)
+    }
+
     private static func sum<S: TensorScalar>(_ y: Variable<S>, times weights: Tensor<S>) -> Variable<S> {
         y.reshaped([1, 1, weights.count]).matmul(y.owner.constant(weights.reshaped([1, weights.count, 1])))
     }
