@@ -134,9 +134,12 @@ struct ProductTile {
         let (m, n, k) = (shape.m, shape.n, shape.k)
         let bands = (m + 255) / 256
         let rows = (m + bands - 1) / bands
-        let wanted = max(Self.enough / bands, 1)
         let most = max(Self.work(m, n, k) / bands / Self.leastWork, 1)
-        let columns = max((n / min(wanted, most) + 15) / 16 * 16, 64)
+        // The kernel takes 64 or 48 columns at a time.
+        let even = [8, 6, 12, 14, 4].first { parts in
+            parts <= most && n % parts == 0 && n / parts >= 48 && (n / parts % 64 == 0 || n / parts % 48 == 0)
+        }
+        let columns = even.map { n / $0 } ?? max((n / min(Self.enough, most) + 15) / 16 * 16, 64)
         self.init(rows: rows, columns: min(columns, n), of: shape)
     }
 
