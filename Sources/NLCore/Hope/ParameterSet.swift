@@ -62,6 +62,7 @@ public struct ParameterSet<S: TensorScalar>: Sendable {
     }
 
     /// Multiplies every tensor in place.
+    @specialized(where S == Float)
     public func scale(by factor: S) {
         for (_, tensor) in entries { for i in 0..<tensor.count { tensor.pointer[i] *= factor } }
     }

@@ -22,6 +22,16 @@ public struct PretrainingStep: Sendable {
         public let loss: Double
         /// ∂loss/∂θ of every parameter.
         public let gradients: ParameterSet<Float>
+
+        /// The mean over this batch and another.
+        ///
+        /// - Parameter share: the other's share of all tokens.
+        public func mixed(with other: Outcome, share: Double) -> Outcome {
+            let mean = gradients.copy()
+            mean.scale(by: Float(1 - share))
+            mean.add(other.gradients, scaledBy: Float(share))
+            return Outcome(loss: (1 - share) * loss + share * other.loss, gradients: mean)
+        }
     }
 
     /// Steps of a model.

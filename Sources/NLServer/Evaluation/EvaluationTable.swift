@@ -6,7 +6,8 @@ struct EvaluationTable {
 
     /// Figures in the order of their columns, and how they are written.
     static let figures: [(key: String, title: String)] = [
-        ("reliability", "reliability"), ("generalization", "generalization"), ("locality", "locality"),
+        ("reliability", "reliability"), ("generalization", "generalization"),
+        ("generalization_said", "answer said"), ("locality", "locality"),
         ("exact", "exact"), ("containment", "containment"), ("rouge_l", "ROUGE-L"), ("accuracy", "accuracy"),
         ("learned_loss", "loss learned"), ("learned_change", "change"),
         ("others_loss", "loss others"), ("others_change", "change others"),

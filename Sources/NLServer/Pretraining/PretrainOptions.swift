@@ -84,6 +84,12 @@ struct TrainingOptions: ParsableArguments {
     var sequenceLength = 256
     @Option(help: "Sequences computed on one core at a time; the gradients of a step are summed over them.")
     var microBatch: Int?
+    @Option(
+        help: """
+            Of a step's sequences, how many are read as a session reads them, the fast level learning on the way; the loss \
+            is taken after its updates. For a last phase of training.
+            """)
+    var fastLevelSequences = 0
     @Option(help: "Steps to train for.")
     var steps: Int?
     @Option(help: "Tokens to train on, instead of --steps.")
@@ -117,6 +123,9 @@ struct TrainingOptions: ParsableArguments {
             throw ValidationError(
                 "--batch-size, --sequence-length and --micro-batch must be at least 1, --warmup not negative")
         }
+        guard (0...batchSize).contains(fastLevelSequences) else {
+            throw ValidationError("--fast-level-sequences must lie between 0 and --batch-size, \(batchSize)")
+        }
         guard steps ?? 1 >= 1 && tokens ?? 1 >= 1 else {
             throw ValidationError("there must be something to train: --steps and --tokens are at least 1")
         }
@@ -146,6 +155,7 @@ struct TrainingOptions: ParsableArguments {
             microBatch: microBatch ?? max(1, batchSize / 4), clip: clip, seed: seed, tokenizer: tokenizer, data: data)
         settings.optimizer.weightDecay = weightDecay
         settings.precision = precision.noted
+        settings.fastLevelSequences = fastLevelSequences == 0 ? nil : fastLevelSequences
         if optimizer == .muon {
             var muon = Muon<Float>.Settings()
             (muon.learningRate, muon.weightDecay) = (muonLearningRate, weightDecay)

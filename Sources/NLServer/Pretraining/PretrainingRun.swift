@@ -71,8 +71,7 @@ final class PretrainingRun {
     /// - Returns: whether the last step was reached.
     @discardableResult
     func train(until isStopped: () -> Bool) throws -> Bool {
-        let step = PretrainingStep(
-            settings.model, microBatch: settings.microBatch, precision: settings.precision ?? .f32)
+        let step = try MixedStep(settings)
         var clock = CheckpointClock(options.checkpointEvery)
         while progress.step < settings.schedule.totalSteps && !isStopped() {
             try takeStep(step)
@@ -90,10 +89,10 @@ final class PretrainingRun {
         return isDone
     }
 
-    private func takeStep(_ step: PretrainingStep) throws {
+    private func takeStep(_ step: MixedStep) throws {
         let tokens = order.batch(at: progress.step)
         let rate = settings.schedule.rate(at: progress.step)
-        let outcome = step(parameters, tokens: tokens, batch: settings.batchSize)
+        let outcome = step(parameters, tokens: tokens)
         var norm: Double?
         progress.step += 1
         do throws(NumericsError) {
@@ -144,6 +143,9 @@ final class PretrainingRun {
         ]
         facts["optimizer"] = settings.muon == nil ? "adamw" : "muon"
         facts["precision"] = (settings.precision ?? .f32).rawValue
+        if let learning = settings.fastLevelSequences {
+            facts["fast_level_sequences"] = "\(learning) of \(settings.batchSize)"
+        }
         facts["from_weights_sha256"] = settings.origin
         if let loss = progress.loss { facts["training_loss"] = String(loss) }
         if let heldOut = progress.heldOut, let step = progress.heldOutStep {

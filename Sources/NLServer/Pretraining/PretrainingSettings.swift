@@ -9,6 +9,8 @@ struct PretrainingSettings: Codable, Equatable {
     var muon: Muon<Float>.Settings?
     /// What dense products are multiplied in; nil: f32, as in checkpoints from before there was a choice.
     var precision: ProductPrecision?
+    /// Of a step's sequences, those in which the fast level learns (``FastLevelStep``); nil: none.
+    var fastLevelSequences: Int?
     /// SHA-256 of the weights it began with; nil: random ones.
     var origin: String?
     var schedule: LearningRateSchedule
@@ -31,6 +33,7 @@ struct PretrainingSettings: Codable, Equatable {
         case batchSize = "batch_size"
         case sequenceLength = "sequence_length"
         case microBatch = "micro_batch"
+        case fastLevelSequences = "fast_level_sequences"
     }
 
     func json() throws -> String {

@@ -84,6 +84,8 @@ import Testing
         #expect(learned.learning?.learned == 2)
         #expect((learned.standing.delta_norm["medium"] ?? 0) > 0)
         #expect(learned.figures["reliability"] != nil && learned.figures["locality"] != nil)
+        // An answer that stands first also stands in the reply.
+        #expect(try #require(learned.figures["generalization_said"]) >= (learned.figures["generalization"] ?? 2))
         // Without rehearsal and settling more is changed, and a fact comes back word for word.
         let naive = try #require(result.rows.first { $0.row == "naive" })
         #expect((naive.figures["reliability"] ?? 0) > (result.rows[0].figures["reliability"] ?? 1))

@@ -5,6 +5,9 @@
 struct EditSuite: Sendable {
     /// Fewest tokens of a neighbour's continuation that are compared.
     static let leastLocalityTokens = 3
+    /// Tokens in which a question in other words is answered, at least: a memory that continues what it was told may say
+    /// the rest of that sentence first.
+    static let leastAnswerTokens = 16
 
     let cases: [EditCase]
 
@@ -14,7 +17,18 @@ struct EditSuite: Sendable {
         /// Tokens of each neighbour's continuation.
         var lengths: [Int]
         var recalled: [Bool]
-        var rephrased: [Bool?]
+        var rephrased: [Rephrased?]
+    }
+
+    /// How a fact asked for in other words was answered: with the answer at once, or with the answer in it.
+    private struct Rephrased: Sendable {
+        var begins: Bool
+        var says: Bool
+
+        static func figures(_ answers: some Sequence<Rephrased?>) -> [String: Double] {
+            let answers = answers.compactMap(\.self)
+            return ["generalization": share(answers.map(\.begins)), "generalization_said": share(answers.map(\.says))]
+        }
     }
 
     func run(_ bench: EvaluationBench) async throws {
@@ -58,10 +72,9 @@ struct EditSuite: Sendable {
         for count in bench.settings.counts {
             var row = memory.row(
                 .base, .untouched,
-                figures: [
-                    "reliability": share(base.recalled.prefix(count)),
-                    "generalization": share(base.rephrased.prefix(count).compactMap(\.self)),
-                ], cases: count, standing: standing)
+                figures: Rephrased.figures(base.rephrased.prefix(count))
+                    .merging(["reliability": share(base.recalled.prefix(count))]) { $1 },
+                cases: count, standing: standing)
             // So that it stands beside the rows it is compared with; nothing was learned.
             row.documents = count
             try bench.report.add(row)
@@ -77,10 +90,10 @@ struct EditSuite: Sendable {
         let neighbours = try await neighbours(count, row, memory, base.lengths, bench)
         let same = (0..<count).filter { cases[$0].locality != nil }.map { neighbours[$0] == base.neighbours[$0] }
         let reliability = share(recalled)
-        return [
-            "reliability": reliability, "generalization": share(rephrased.compactMap(\.self)), "locality": share(same),
-            "acc": reliability, "net_gain": reliability - share(base.recalled.prefix(count)),
-        ]
+        return Rephrased.figures(rephrased).merging([
+            "reliability": reliability, "locality": share(same), "acc": reliability,
+            "net_gain": reliability - share(base.recalled.prefix(count)),
+        ]) { $1 }
     }
 
     private func recalled(
@@ -94,13 +107,17 @@ struct EditSuite: Sendable {
 
     private func rephrased(
         _ count: Int, _ row: EvaluationRow, _ memory: EvaluatedMemory, _ bench: EvaluationBench
-    ) async throws -> [Bool?] {
+    ) async throws -> [Rephrased?] {
         let asked = cases.prefix(count).enumerated().filter { $0.element.rephrase != nil }
-        let probes = asked.map { Self.probe($0.element.rephrase ?? "", $0.element.target) }
+        let probes = asked.map {
+            Self.probe($0.element.rephrase ?? "", $0.element.target, least: Self.leastAnswerTokens)
+        }
         let answers = try await bench.complete(probes, row, "generalization", of: memory)
-        var results = [Bool?](repeating: nil, count: count)
+        var results = [Rephrased?](repeating: nil, count: count)
         for (place, answer) in zip(asked, answers) {
-            results[place.offset] = AnswerMetric.begins(answer, with: place.element.target)
+            let target = place.element.target
+            results[place.offset] = Rephrased(
+                begins: AnswerMetric.begins(answer, with: target), says: AnswerMetric.contains(answer, answer: target))
         }
         return results
     }
@@ -120,8 +137,8 @@ struct EditSuite: Sendable {
     }
 
     /// Long enough for the target whatever its tokens (each is a byte at least), the space before it, and what follows.
-    private static func probe(_ prompt: String, _ target: String) -> DaemonClient.Probe {
-        DaemonClient.Probe(prompt: prompt, maxTokens: target.utf8.count + 3)
+    private static func probe(_ prompt: String, _ target: String, least: Int = 0) -> DaemonClient.Probe {
+        DaemonClient.Probe(prompt: prompt, maxTokens: max(target.utf8.count + 3, least))
     }
 }
 
