@@ -63,7 +63,8 @@ final class DeferredElements: Sendable {
         return made
     }
 
-    private var isFilled: Bool { address.load(ordering: .acquiring) != 0 }
+    /// Whether `Float`s have been made.
+    var isFilled: Bool { address.load(ordering: .acquiring) != 0 }
 
     /// Whether these are zeros that nobody has had the chance to change.
     var isZero: Bool { if case .zeros = source { !isFilled } else { false } }
@@ -74,13 +75,17 @@ final class DeferredElements: Sendable {
         return file.mappedBytes(of: tensor)
     }
 
+    /// The same where they can be read as numbers.
+    var alignedBFloat16: UnsafePointer<UInt16>? {
+        guard let bfloat16, Int(bitPattern: bfloat16) % MemoryLayout<UInt16>.alignment == 0 else { return nil }
+        return bfloat16.assumingMemoryBound(to: UInt16.self)
+    }
+
     /// The elements of a file rounded to bfloat16: as the file holds them, or made now and kept. Nil for zeros, which
     /// whoever learns may change.
     var rounded: UnsafePointer<UInt16>? {
         guard case .file = source else { return nil }
-        if let bfloat16, Int(bitPattern: bfloat16) % MemoryLayout<UInt16>.alignment == 0 {
-            return bfloat16.assumingMemoryBound(to: UInt16.self)
-        }
+        if let alignedBFloat16 { return alignedBFloat16 }
         let known = UnsafePointer<UInt16>(bitPattern: roundedAddress.load(ordering: .acquiring))
         if let known { return known }
         return isFilling.withLock { _ in fillRounded() }

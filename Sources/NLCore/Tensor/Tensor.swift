@@ -86,6 +86,16 @@ public struct Tensor<S: TensorScalar>: Sendable {
         return result
     }
 
+    /// Copies a row of a matrix; from the file where it waits there in bfloat16, so that the others may go on waiting.
+    func copyRow(_ row: Int, to y: UnsafeMutablePointer<S>) {
+        let width = shape[1]
+        guard let waiting = storage.deferred?.alignedBFloat16 else {
+            return y.update(from: pointer + row * width, count: width)
+        }
+        // Only tensors of `Float`s wait.
+        BFloat16.widen(width, waiting + row * width, UnsafeMutableRawPointer(y).assumingMemoryBound(to: Float.self))
+    }
+
     /// The elements converted to another scalar type.
     public func converted<R: TensorScalar>(to _: R.Type = R.self) -> Tensor<R> {
         let result = Tensor<R>(uninitialized: shape)

@@ -68,18 +68,20 @@ import Testing
         defer { BFloat16File.remove(url) }
         let waiting = try file.deferred("w", shape: [out, width])
         let x = Self.numbers([rows, width], seed: 1)
-        func gradients(_ weight: Tensor<Float>) throws -> (y: [Float], dx: [Float]) {
+        func gradients(_ weight: Tensor<Float>) throws -> (y: [Float], dx: [Float], rows: [Float]) {
             let tape = Tape<Float>(precision: .bf16)
             let input = tape.parameter(x)
             let y = input.linear(tape.constant(weight))
             tape.backward(from: Self.sum(y, times: Self.numbers([rows, out], seed: 3)))
-            return (y.value.elements, try #require(tape.gradient(of: input)).elements)
+            let rows = tape.constant(weight).embedding([7, 0, 159], batch: 1)
+            return (y.value.elements, try #require(tape.gradient(of: input)).elements, rows.value.elements)
         }
         let (own, held) = (try gradients(w), try gradients(waiting))
-        #expect(own.y == held.y && own.dx == held.dx)
+        #expect(own.y == held.y && own.dx == held.dx && own.rows == held.rows)
         let deferred = try #require(waiting.storage.deferred)
         let isAligned = Int(bitPattern: deferred.bfloat16) % 2 == 0
         #expect(isAligned == (padding % 2 == 0))
+        #expect(deferred.isFilled == !isAligned)
         #expect((deferred.rounded.map(UnsafeRawPointer.init) == deferred.bfloat16) == isAligned)
         #expect(deferred.rounded == deferred.rounded)
     }
