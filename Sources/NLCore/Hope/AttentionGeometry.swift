@@ -55,6 +55,10 @@ extension HopeConfiguration {
     /// Whether the mixer is softmax attention: Hope-Attention.
     public var usesAttention: Bool { mixer == "attention" }
 
+    /// Whether each block has one gated MLP, as a Transformer's, that a level may own; otherwise it has a chain of links,
+    /// one for each level.
+    public var hasTransformerMLPs: Bool { usesAttention && intermediateWidth != nil }
+
     /// d of attention, which some models choose freely.
     public var attentionHeadWidth: Int { headDimension ?? width / heads }
 
@@ -76,11 +80,11 @@ extension HopeConfiguration {
     }
 
     /// How many links a block has.
-    var linksPerBlock: Int { usesAttention ? 1 : levels.count }
+    var linksPerBlock: Int { hasTransformerMLPs ? 1 : levels.count }
 
     /// The links of a block, in their order.
     func links(ofBlock block: Int) -> [LinkPlan] {
-        guard usesAttention else {
+        guard hasTransformerMLPs else {
             return levels.enumerated().map { index, level in
                 LinkPlan(
                     name: "blocks.\(block).levels.\(index)", level: index, hidden: level.hiddenMultiple * width,
@@ -98,7 +102,7 @@ extension HopeConfiguration {
     }
 
     /// Which of the last block's links a level's slots stand beside.
-    func slotLink(ofLevel level: Int) -> Int { usesAttention ? 0 : level }
+    func slotLink(ofLevel level: Int) -> Int { hasTransformerMLPs ? 0 : level }
 
     /// The same geometry with slots at a level. The slowest level takes over in consolidations what they hold, unless it
     /// was told what to adapt.
@@ -158,8 +162,6 @@ extension HopeConfiguration {
         try check(
             (2...1024).contains(head) && head % 2 == 0, .headDimension, "is \(head); an even number to 1024 is accepted"
         )
-        let hidden = intermediateWidth ?? 0
-        try check((1...1 << 18).contains(hidden), .intermediateWidth, "is \(hidden); 1 to 262144 is accepted")
         if let slidingWindow {
             try check(slidingWindow >= 2, .slidingWindow, "is \(slidingWindow); 2 or more is accepted")
         }
@@ -168,6 +170,12 @@ extension HopeConfiguration {
         let base = rotaryBase ?? 10_000
         try check(base > 1 && base.isFinite, .rotaryBase, "is \(base); above 1 is accepted")
         try rotaryScaling?.validate()
+        guard let hidden = intermediateWidth else {
+            try check(!levels.isEmpty, .intermediateWidth, "is missing, and there are no cms_levels with links")
+            try check(layerLevels == nil, .layerLevels, "maps MLPs, of which there are none without intermediate_size")
+            return
+        }
+        try check((1...1 << 18).contains(hidden), .intermediateWidth, "is \(hidden); 1 to 262144 is accepted")
         let map = layerLevels ?? []
         try check(map.count == layers, .layerLevels, "has \(map.count) entries for \(layers) layers")
         let known = ["base"] + levels.map(\.name)

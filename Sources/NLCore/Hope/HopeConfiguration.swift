@@ -114,7 +114,7 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
     public var keyValueHeads: Int?
     /// d; nil is D/H.
     public var headDimension: Int?
-    /// Hidden width of the MLPs.
+    /// Hidden width of the MLPs; nil where blocks have links of the levels instead.
     public var intermediateWidth: Int?
     /// Positions a query sees where the model was trained so; nil is all.
     public var slidingWindow: Int?
@@ -233,7 +233,7 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
             "is \(memoryRadius); a positive number is accepted")
         for level in levels {
             try check(
-                (1...64).contains(level.hiddenMultiple) || usesAttention, .levels,
+                (1...64).contains(level.hiddenMultiple) || hasTransformerMLPs, .levels,
                 "level \"\(level.name)\": hidden_multiple is \(level.hiddenMultiple); 1 to 64 is accepted")
             try check(
                 level.chunkSize >= 1, .levels,

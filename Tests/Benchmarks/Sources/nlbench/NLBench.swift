@@ -11,6 +11,6 @@ struct NLBench: ParsableCommand {
         abstract: "Measures NLCore: tokens per second of each kind of work, and the memory it takes.",
         subcommands: [
             Train.self, Prefill.self, Decode.self, Long.self, Learn.self, Imported.self, ImportedLearn.self,
-            Quality.self,
+            Quality.self, Evaluate.self,
         ])
 }

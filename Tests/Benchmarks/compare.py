@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Does Hope beat a plain Transformer, and does each part pay? Models of equal size, trained on the same tokens.
+
+    Tests/Benchmarks/compare.py --data DATA --work DIR --python VENV/bin/python            small, three seeds, and ablations
+    Tests/Benchmarks/compare.py --data DATA --work DIR --python VENV/bin/python --size medium --seeds 1
+    Tests/Benchmarks/compare.py --data DATA --work DIR --python VENV/bin/python --tune     learning rates, on other text
+
+DATA is the folder of `wikipedia-en-2015`, `english-novels`, `tinystories` and `lambada`. Models are those of
+shapes/compare/SIZE, trained by `nlserver pretrain`, and gated DeltaNet (reference/gated_deltanet.py, PyTorch); one
+tokenizer, one corpus, AdamW, 16 sequences of 256 a step, the same schedule, each with the best of the learning rates that
+--tune tried. A run that has its result in DIR is not repeated, one that was cut goes on (gated DeltaNet begins anew), so
+the command may be stopped at any time. Small: 1.15 M parameters, 5 M tokens, 4 to 8 minutes a run on two cores; medium:
+2.8 M, 10 M tokens, 15 to 30. VENV has PyTorch and tokenizers.
+"""
+import argparse
+import gzip
+import json
+import lzma
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+
+import machine
+from bench import build, say
+
+HERE = pathlib.Path(__file__).resolve().parent
+SIZES = {"small": (5_000_000, (2048, 128, 3, 2, 550)), "medium": (10_000_000, (2048, 192, 4, 3, 715))}
+DELTANET = "gated-deltanet"
+MODELS = ["transformer", DELTANET, "titans", "hope-attention", "hope"]
+ABLATIONS = ["hope-no-delta", "hope-no-retain", "hope-no-cms", "hope-no-key", "hope-no-value"]
+GRID, TUNED_ON = [0.0015, 0.003, 0.006], 1_000_000
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, type=pathlib.Path)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--python", required=True, help="a Python with PyTorch and tokenizers")
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--models", nargs="+", help="default: all, and the ablations at the small size")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--tokens", type=int, help="to train on, instead of the size's own")
+    parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--passages", type=int, default=1000, help="of LAMBADA")
+    parser.add_argument("--binary", default=".build/release/nlserver")
+    parser.add_argument("--nlbench", help="a built nlbench (default: built now)")
+    parser.add_argument("--json", type=pathlib.Path, help="write all results of the size to this file")
+    return parser.parse_args()
+
+
+def run(command, log=None):
+    with open(log, "a", encoding="utf-8") if log else open(os.devnull, "w", encoding="utf-8") as errors:
+        ran = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=errors, text=True, check=False, env=machine.clean_environment())
+    if ran.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, command))} failed{f': see {log}' if log else ''}\n{ran.stdout[-2000:]}")
+    return ran.stdout
+
+
+class Harness:
+    def __init__(self, options):
+        self.options, self.work = options, options.work
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.texts = self.prepare_texts()
+        wiki, novels = options.data / "wikipedia-en-2015", options.data / "english-novels"
+        self.corpus = [wiki / "train-0.jsonl.xz", wiki / "train-1.jsonl.xz", novels / "train-0.jsonl.xz", self.texts / "stories.jsonl"]
+        self.nlbench = options.nlbench or build(["--package-path", "Tests/Benchmarks", "--scratch-path", ".build/benchmarks"], "nlbench")
+        prepared = self.work / "prepared"
+        if not (prepared / "model.safetensors").exists():
+            say("training the tokenizer and preparing the corpus")
+            run([options.binary, "pretrain", "--data", *self.corpus, "--train-tokenizer", 2048, "--output", prepared, "--steps", 1,
+                 "--hidden-size", 64, "--layers", 1, "--heads", 1], self.work / "prepare.log")
+        self.prepared = prepared
+
+    def prepare_texts(self):
+        """Texts to measure on, none of which is trained on, and those that rates are tuned on, which are others."""
+        texts = self.work / "texts"
+        if (texts / "done").exists():
+            return texts
+        run([sys.executable, HERE.parents[1] / "deploy/pretrain/corpus.py", self.options.data, texts])
+
+        def write(name, documents):
+            with open(texts / name, "w", encoding="utf-8") as file:
+                for text in documents:
+                    file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+
+        def read(path):
+            with lzma.open(self.options.data / path, "rt", encoding="utf-8") as lines:
+                return [json.loads(line)["text"] for line in lines]
+
+        write("tune.jsonl", [t[:4000] for t in read("wikipedia-en-2015/valid.jsonl.xz")[150:200]])
+        write("long.jsonl", [t[100_000:300_000] for t in read("english-novels/train-2.jsonl.xz")])
+        with gzip.open(self.options.data / "lambada/lambada_test.jsonl.gz", "rt", encoding="utf-8") as lines:
+            write("lambada.jsonl", [json.loads(line)["text"] for line in lines])
+        (texts / "done").touch()
+        return texts
+
+    def train(self, model, size, seed, rate, tokens, output):
+        """Trains a model unless it is there. Returns its learning curve and speed."""
+        output.mkdir(parents=True, exist_ok=True)
+        log = output / "log.jsonl"
+        if model == DELTANET:
+            if not (output / "model.pt").exists():
+                run([self.options.python, HERE / "reference/gated_deltanet.py", "train", self.prepared, "--output", output, "--shape",
+                     *SIZES[size][1], "--tokens", tokens, "--learning-rate", rate, "--seed", seed], output / "stderr.log")
+        else:
+            if not (output / "corpus").exists():
+                (output / "corpus").symlink_to((self.prepared / "corpus").resolve())
+            run([self.options.binary, "pretrain", "--data", *self.corpus, "--tokenizer", self.prepared / "tokenizer.json", "--config",
+                 HERE / f"shapes/compare/{size}/{model}.json", "--output", output, "--tokens", tokens, "--batch-size", 16, "--sequence-length", 256,
+                 "--warmup", 100, "--learning-rate", rate, "--seed", seed, "--log", log], output / "stderr.log")
+        steps = {s["step"]: s for s in map(json.loads, log.read_text().splitlines())}
+        seconds = self.step_seconds(model, [steps[k] for k in sorted(steps)])
+        curve = [statistics.fmean(steps[s]["loss"] for s in range(end - 49, end + 1)) for end in range(50, max(steps) + 1, 50)]
+        return {"curve_every_50_steps": curve, "tokens_per_second": 16 * 256 / statistics.median(seconds)}
+
+    @staticmethod
+    def step_seconds(model, steps):
+        """`nlserver pretrain` logs the time since it began, gated DeltaNet's trainer that of the step."""
+        if model == DELTANET:
+            return [s["seconds"] for s in steps]
+        return [b["seconds"] - a["seconds"] for a, b in zip(steps, steps[1:]) if b["seconds"] > a["seconds"]]
+
+    def evaluate(self, model, output, arguments):
+        if model == DELTANET:
+            command = [self.options.python, HERE / "reference/gated_deltanet.py", "evaluate", output, "--tokenizer", self.prepared / "tokenizer.json"]
+        else:
+            command = [self.nlbench, "evaluate", output]
+        return json.loads(run([*command, *arguments], output / "stderr.log"))
+
+    def rate(self, model):
+        """The best of the grid; ablations take Hope's."""
+        tuned = self.work / "tuned.json"
+        rates = json.loads(tuned.read_text()) if tuned.exists() else {}
+        name = "hope" if model.startswith("hope-no") else model
+        return min(rates[name], key=lambda r: rates[name][r]) if name in rates else "0.003"
+
+    def tune(self, models):
+        tuned = self.work / "tuned.json"
+        rates = json.loads(tuned.read_text()) if tuned.exists() else {}
+        for model in models:
+            for rate in GRID:
+                if str(rate) in rates.setdefault(model, {}):
+                    continue
+                output = self.work / "tune" / f"{model}-{rate}"
+                self.train(model, self.options.size, 100, rate, TUNED_ON, output)
+                rates[model][str(rate)] = self.evaluate(model, output, ["--text", f"tune={self.texts}/tune.jsonl"])["bits_per_byte"]["tune"]
+                say(f"{model} at {rate}: {rates[model][str(rate)]:.4f} bits per byte")
+                tuned.write_text(json.dumps(rates, indent=1))
+                shutil.rmtree(output)
+
+    def result(self, model, seed):
+        size = self.options.size
+        tokens = self.options.tokens or SIZES[size][0]
+        output = self.work / size / f"{model}-{seed}"
+        path = output / "result.json"
+        if path.exists():
+            found = json.loads(path.read_text())
+            if found["tokens"] != tokens:
+                raise SystemExit(f"{path} is of {found['tokens']} tokens, not {tokens}: choose another --work")
+            return found
+        rate = self.rate(model)
+        trained = self.train(model, size, seed, rate, tokens, output)
+        texts = [f"{name}={self.texts}/{file}" for name, file in (("wikipedia", "held-out.jsonl"), ("novels", "held-out-novels.jsonl"), ("stories", "held-out-stories.jsonl"))]
+        found = self.evaluate(model, output, ["--text", *texts, "--long", self.texts / "long.jsonl", "--last-words",
+                                              self.texts / "lambada.jsonl", "--passages", self.options.passages])
+        found = {"model": model, "size": size, "seed": seed, "tokens": tokens, "learning_rate": float(rate), **found, **trained}
+        path.write_text(json.dumps(found, indent=1))
+        say(f"{model}, seed {seed}: " + ", ".join(f"{k} {v:.4f}" for k, v in found["bits_per_byte"].items()))
+        return found
+
+
+def table(results):
+    """Means over the seeds, and from the least to the most."""
+    lines = ["| model | parameters | seeds | Wikipedia | novels | stories | to 256 tokens, from 16,384 | LAMBADA | tokens/s |", "|---|---|---|---|---|---|---|---|---|"]
+    for model in dict.fromkeys(r["model"] for r in results):
+        own = [r for r in results if r["model"] == model]
+
+        def spread(values, form=".4f"):
+            mean = format(statistics.fmean(values), form)
+            return mean if len(values) == 1 else f"{mean} ({format(min(values), form)}–{format(max(values), form)})"
+
+        domains = [spread([r["bits_per_byte"][d] for r in own]) for d in ("wikipedia", "novels", "stories")]
+        ends = [spread([r["by_position"][i]["bits_per_byte"] for r in own], ".3f") for i in (0, -1)]
+        words = f"{spread([100 * r['last_words']['accuracy'] for r in own], '.2f')} %, {statistics.fmean(r['last_words']['perplexity'] for r in own):,.0f}"
+        lines.append(f"| {model} | {own[0]['parameters']:,} | {len(own)} | {' | '.join(domains)} | {', '.join(ends)} | {words} | {spread([r['tokens_per_second'] for r in own], ',.0f')} |")
+    return "\n".join(lines)
+
+
+def main():
+    options = parse()
+    harness = Harness(options)
+    if options.tune:
+        return harness.tune(options.models or MODELS)
+    models = options.models or MODELS + (ABLATIONS if options.size == "small" else [])
+    # Seed by seed, so that a run that is stopped has all models of the first ones.
+    results = [harness.result(model, seed) for seed in options.seeds for model in models]
+    results.sort(key=lambda r: (models.index(r["model"]), r["seed"]))
+    print(table(results))
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine.facts(), "results": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
