@@ -49,7 +49,8 @@ struct ProductOperand<S: TensorScalar> {
         _ c: UnsafeMutablePointer<S>, accumulate: Bool
     ) {
         let operands = (a, b)
-        guard let a = operands.0.rounded, let b = operands.1.rounded else {
+        let isSomething = shape.m > 0 && shape.n > 0 && shape.k > 0
+        guard isSomething, let a = operands.0.rounded, let b = operands.1.rounded else {
             S.multiplyRows(
                 shape, operands.0.exact.pointer, lda, operands.1.exact.pointer, ldb, c, shape.n,
                 accumulate: accumulate)

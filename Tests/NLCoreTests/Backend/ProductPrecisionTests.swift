@@ -21,7 +21,11 @@ import Testing
 
     /// Would catch a wrong transpose, tile or stride, factors that are not rounded, and sums that are.
     @Test(arguments: Layout.all) func productsAreThoseOfRoundedFactors(layout: Layout) {
-        for (m, n, k) in [(1, 1, 1), (3, 5, 7), (33, 17, 65), (130, 257, 300), (512, 700, 256), (700, 512, 33)] {
+        let sizes = [
+            (0, 5, 7), (3, 5, 0), (1, 1, 1), (3, 5, 7), (33, 17, 65), (130, 257, 300), (512, 700, 256), (700, 512, 33),
+            (300, 576, 96),
+        ]
+        for (m, n, k) in sizes {
             let shape = layout.shape(m, n, k)
             let a = Self.numbers(layout.transposeA ? [k, m] : [m, k], seed: 1)
             let b = Self.numbers(layout.transposeB ? [n, k] : [k, n], seed: 2)
