@@ -300,12 +300,3 @@ public struct Acquisition: Sendable {
             fraction: min(done / Double(max(settings.maximumPasses, 1)), 1), surprise: surprise)
     }
 }
-
-extension TextMeasurement {
-    /// Texts measured as they are learned.
-    init(_ texts: [LearningText], _ settings: Acquisition.Settings, of levels: SpaceLevels) {
-        self.init(
-            texts, configuration: levels.configuration, windowSize: settings.windowSize,
-            precision: settings.precision ?? .f32)
-    }
-}

@@ -213,3 +213,12 @@ public struct TextMeasurement: Sendable {
         while !isFinished { try step(parameters: parameters) }
     }
 }
+
+extension TextMeasurement {
+    /// Texts measured as they are learned.
+    init(_ texts: [LearningText], _ settings: Acquisition.Settings, of levels: SpaceLevels) {
+        self.init(
+            texts, configuration: levels.configuration, windowSize: settings.windowSize,
+            precision: settings.precision ?? .f32)
+    }
+}
