@@ -4,8 +4,8 @@
     Tests/Benchmarks/lora.py --directory DIR --python VENV/bin/python --json Tests/Benchmarks/results/lora.json
 
 DIR is that of `llama.py`; --python has PyTorch, and numpy and gguf where the models are still to be made. Ours learns the
-medium level's MLPs (default level map), whole and by changes of rank 8, in float32; PyTorch learns adapters of rank 8 on
-the same MLPs, all in bfloat16. Each reads documents of 256 random tokens once and takes a step every 512 tokens. Before that the losses of the
+medium level's MLPs (default level map), whole and by changes of rank 8, in the precision of --precision; PyTorch learns
+adapters of rank 8 on the same MLPs, all in bfloat16. Each reads documents of 256 random tokens once and takes a step every 512 tokens. Before that the losses of the
 first document are compared: what is timed must be the same model.
 """
 import argparse
@@ -24,12 +24,13 @@ SIDES = ("nlserver", "nlserver, low rank", "PyTorch")
 def compare(shape, directory, options, nlbench):
     counts = ["--threads", str(options.threads), "--repetitions", str(options.repetitions)]
     counts += ["--length", str(options.length), "--documents", str(options.documents)]
+    precision = ["--precision", options.precision]
     rounds = []
     for number in range(1, options.rounds + 1):
         say(f"{shape}: round {number} of {options.rounds}, nlserver")
-        ours = run([nlbench, "imported-learn", directory, *counts])
+        ours = run([nlbench, "imported-learn", directory, *counts, *precision])
         say(f"{shape}: round {number} of {options.rounds}, nlserver, rank {options.rank}")
-        factored = run([nlbench, "imported-learn", directory, *counts, "--rank", str(options.rank)])
+        factored = run([nlbench, "imported-learn", directory, *counts, *precision, "--rank", str(options.rank)])
         say(f"{shape}: round {number} of {options.rounds}, PyTorch")
         layers = ",".join(map(str, ours["layers"]))
         theirs = run([options.python, os.path.join(REFERENCE, "bench_lora.py"), directory, *counts, "--layers", layers,
@@ -69,6 +70,7 @@ def main():
     parser.add_argument("--repetitions", type=int, default=2)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--documents", type=int, default=4)
+    parser.add_argument("--precision", default="bf16", help="of our products: f32 or bf16")
     parser.add_argument("--rank", type=int, default=8, help="of the adapters, and of our changes of low rank")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--nlbench", help="a built nlbench (default: built now)")

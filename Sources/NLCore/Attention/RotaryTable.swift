@@ -26,6 +26,13 @@ struct RotaryTable<S: TensorScalar> {
     }
 }
 
+extension RotaryTable {
+    /// The table of so many positions after a state's.
+    init(_ g: AttentionGeometry, after state: AttentionState<S>, _ length: Int) {
+        self.init(g, positions: state.position..<state.position + length)
+    }
+}
+
 /// The frequency of each pair of dimensions, and the factor on cosines and sines.
 struct RotaryFrequencies {
     private(set) var frequencies: [Double]

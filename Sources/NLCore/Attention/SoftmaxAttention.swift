@@ -18,12 +18,14 @@ struct SoftmaxAttention<S: TensorScalar> {
     var form = Form.fused
 
     /// Reads `u`, `[B, T, D]`, after what the state holds; gradients stop at the state.
+    ///
+    /// - Parameter table: of the T positions after the state's; nil makes one.
     func callAsFunction(
-        _ u: Variable<S>, state: AttentionState<S>
+        _ u: Variable<S>, state: AttentionState<S>, table: RotaryTable<S>? = nil
     ) -> (output: Variable<S>, state: AttentionState<S>) {
         let g = geometry
         let (batch, length) = (u.shape[0], u.shape[1])
-        let table = RotaryTable<S>(g, positions: state.position..<state.position + length)
+        let table = table ?? RotaryTable(g, after: state, length)
         let queries = project(u, parameters.query, parameters.inputBias?.query, parameters.headGains?.query)
             .rotated(table, heads: g.heads).splitHeads(g.heads)
             .reshaped([batch * g.keyValueHeads, g.group * length, g.head])

@@ -17,15 +17,14 @@ public final class Tape<S: TensorScalar> {
     let precision: ProductPrecision
     /// Rounded weights, by their storage: each is read at least twice, and stays as it is while the tape is used.
     private var weightOperands: [ObjectIdentifier: ProductOperand<S>] = [:]
+    /// What was rounded last: several maps read one input. It holds its tensor, so that the key stays that tensor's.
+    private var lastInput: (key: ObjectIdentifier, operand: ProductOperand<S>)?
 
     /// An empty tape.
     ///
-    /// - Parameter precision: what dense products are multiplied in, for `Float`s.
-    /// - Precondition: the precision is usable here.
-    public init(precision: ProductPrecision = .f32) {
-        precondition(precision.isUsable, "this processor does not multiply \(precision.rawValue)")
-        self.precision = precision
-    }
+    /// - Parameter precision: what dense products are multiplied in, for `Float`s. Where the processor does not multiply
+    ///   bfloat16s, the rounded numbers are multiplied as `Float`s: the same learning, slower.
+    public init(precision: ProductPrecision = .f32) { self.precision = precision }
 
     /// A weight as products read it.
     func weightOperand(_ weight: Tensor<S>) -> ProductOperand<S> {
@@ -34,6 +33,16 @@ public final class Tape<S: TensorScalar> {
         if let known = weightOperands[key] { return known }
         let operand = ProductOperand(weight, precision)
         weightOperands[key] = operand
+        return operand
+    }
+
+    /// The input of a map as products read it.
+    func inputOperand(_ input: Tensor<S>) -> ProductOperand<S> {
+        if precision == .f32 { return ProductOperand(input, .f32) }
+        let key = ObjectIdentifier(input.storage)
+        if let lastInput, lastInput.key == key { return lastInput.operand }
+        let operand = ProductOperand(input, precision)
+        lastInput = (key, operand)
         return operand
     }
 
@@ -62,6 +71,15 @@ public final class Tape<S: TensorScalar> {
         let fresh = Tensor<S>.zeros(nodes[id].shape)
         nodes[id].gradient = fresh
         return fresh.pointer
+    }
+
+    /// Where a product puts a variable's gradient, and whether it is to add to what is there; nil when it wants none.
+    func gradientTarget(_ variable: Variable<S>) -> (pointer: UnsafeMutablePointer<S>, accumulate: Bool)? {
+        guard let id = variable.id else { return nil }
+        if let gradient = nodes[id].gradient { return (gradient.pointer, true) }
+        let fresh = Tensor<S>(uninitialized: nodes[id].shape)
+        nodes[id].gradient = fresh
+        return (fresh.pointer, false)
     }
 
     /// Adds `dy` to a variable's gradient; the first contribution is taken over without a copy.

@@ -8,6 +8,11 @@ public enum BFloat16 {
         nl_to_bfloat16(nl_best_isa(), count, x, y)
     }
 
+    /// The same, on all of the lane's threads.
+    static func roundInParallel(_ count: Int, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<UInt16>) {
+        elementBlocks(count) { start, count in round(count, x + start, y + start) }
+    }
+
     /// Whether each number is a bfloat16 already.
     static func holds(_ count: Int, _ x: UnsafePointer<Float>) -> Bool { nl_is_bfloat16(nl_best_isa(), count, x) }
 

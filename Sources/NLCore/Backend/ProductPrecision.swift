@@ -1,4 +1,4 @@
-/// What the dense products of training are multiplied in. Sums, activations, gradients, parameters and the optimizer's
+/// What the dense products of training and of learning are multiplied in. Sums, activations, gradients, parameters and the optimizer's
 /// state are `Float` with either; so are the memories of self-modifying Titans.
 public enum ProductPrecision: String, Sendable, CaseIterable, Codable {
     /// `Float`.
@@ -16,25 +16,31 @@ public enum ProductPrecision: String, Sendable, CaseIterable, Codable {
 
 /// A matrix as products read it: its own numbers, or those rounded to bfloat16.
 struct ProductOperand<S: TensorScalar> {
+    /// The matrix, and with it what its file holds.
     private let exact: Tensor<S>
-    /// bfloat16s, two in the place of a `Float`.
-    private let rounded: Tensor<Float>?
+    /// bfloat16s, two in the place of a `Float`; nil where they are the file's, or not wanted.
+    private let own: Tensor<Float>?
+    /// Where the bfloat16s are.
+    private let rounded: UnsafePointer<UInt16>?
 
-    /// - Precondition: `precision` is usable. For scalars other than `Float` it does not count.
+    /// For scalars other than `Float` the precision does not count.
+    ///
+    /// A model's weights that nothing adapts are rounded once in the life of the process, and not at all where their
+    /// file holds bfloat16s: those are multiplied where they are, and no `Float`s are made of them.
     init(_ tensor: Tensor<S>, _ precision: ProductPrecision) {
         exact = tensor
         guard precision == .bf16, let source = tensor as? Tensor<Float> else {
-            rounded = nil
+            (own, rounded) = (nil, nil)
+            return
+        }
+        if let held = source.storage.deferred?.rounded {
+            (own, rounded) = (nil, held)
             return
         }
         let result = Tensor<Float>(uninitialized: [(tensor.count + 1) / 2])
-        let (from, to) = (source.pointer, Self.bits(result))
-        elementBlocks(tensor.count) { start, count in BFloat16.round(count, from + start, to + start) }
-        rounded = result
-    }
-
-    private static func bits(_ tensor: Tensor<Float>) -> UnsafeMutablePointer<UInt16> {
-        UnsafeMutableRawPointer(tensor.pointer).assumingMemoryBound(to: UInt16.self)
+        let to = UnsafeMutableRawPointer(result.pointer).assumingMemoryBound(to: UInt16.self)
+        BFloat16.roundInParallel(tensor.count, source.pointer, to)
+        (own, rounded) = (result, UnsafePointer(to))
     }
 
     /// C ← op(A)·op(B) (+ C), cut into tiles as ``TensorScalar/multiplyRows`` cuts it; C is `[m, n]` without gaps.
@@ -42,17 +48,19 @@ struct ProductOperand<S: TensorScalar> {
         _ shape: ProductShape, _ a: ProductOperand, _ lda: Int, _ b: ProductOperand, _ ldb: Int,
         _ c: UnsafeMutablePointer<S>, accumulate: Bool
     ) {
-        guard let left = a.rounded, let right = b.rounded else {
+        let operands = (a, b)
+        let isSomething = shape.m > 0 && shape.n > 0 && shape.k > 0
+        guard isSomething, let a = operands.0.rounded, let b = operands.1.rounded else {
             S.multiplyRows(
-                shape, a.exact.pointer, lda, b.exact.pointer, ldb, c, shape.n, accumulate: accumulate)
+                shape, operands.0.exact.pointer, lda, operands.1.exact.pointer, ldb, c, shape.n,
+                accumulate: accumulate)
             return
         }
         let sum = UnsafeMutableRawPointer(c).assumingMemoryBound(to: Float.self)
-        let (a, b) = (bits(left), bits(right))
-        ProductTile(shape).forEach(of: shape, lda, ldb, shape.n) { part, offsetA, offsetB, offsetC in
+        ProductTile(rounded: shape).forEach(of: shape, lda, ldb, shape.n) { part, offsetA, offsetB, offsetC in
             multiplyRounded(part, a + offsetA, lda, b + offsetB, ldb, sum + offsetC, shape.n, accumulate: accumulate)
         }
-        withExtendedLifetime((left, right)) {}
+        withExtendedLifetime(operands) {}
     }
 }
 

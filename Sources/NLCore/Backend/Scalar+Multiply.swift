@@ -121,10 +121,32 @@ struct ProductTile {
                 break
             }
         }
-        self.rows = rows
-        self.columns = columns
-        across = (n + columns - 1) / columns
-        self.count = count()
+        self.init(rows: rows, columns: columns, of: shape)
+    }
+
+    /// How a product of bfloat16s is cut: its kernel lays B out faster than it multiplies 128 rows by it, and takes A as
+    /// it lies where B is transposed, so that as many rows as there are stay together, and columns are cut.
+    init(rounded shape: ProductShape) {
+        guard shape.isNT else {
+            self.init(shape)
+            return
+        }
+        let (m, n, k) = (shape.m, shape.n, shape.k)
+        let bands = (m + 255) / 256
+        let rows = (m + bands - 1) / bands
+        let most = max(Self.work(m, n, k) / bands / Self.leastWork, 1)
+        // The kernel takes 64 or 48 columns at a time.
+        let even = [8, 6, 12, 14, 4].first { parts in
+            parts <= most && n % parts == 0 && n / parts >= 48 && (n / parts % 64 == 0 || n / parts % 48 == 0)
+        }
+        let columns = even.map { n / $0 } ?? max((n / min(Self.enough, most) + 15) / 16 * 16, 64)
+        self.init(rows: rows, columns: min(columns, n), of: shape)
+    }
+
+    private init(rows: Int, columns: Int, of shape: ProductShape) {
+        (self.rows, self.columns) = (rows, columns)
+        across = (shape.n + columns - 1) / columns
+        count = (shape.m + rows - 1) / rows * across
     }
 
     /// Hands the tiles of C to the lane's threads, each with where its part of A, B and C begins.

@@ -123,6 +123,11 @@ public final class SafetensorsFile: Sendable {
         }
     }
 
+    /// Calls `body` with the file as it is, header and all.
+    public func withFileBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        Self.withBytes(of: storage, body)
+    }
+
     /// Where a tensor's bytes are mapped, valid as long as this is; nil for a file held in memory.
     func mappedBytes(of tensor: TensorDescription) -> UnsafeRawPointer? {
         guard case .mapped(let mapping) = storage else { return nil }

@@ -32,6 +32,9 @@ public struct Acquisition: Sendable {
         /// Slots there might be when it was learned first: learned again, it must find no more room. Nil: as many as
         /// the configuration says.
         public var slotCapacity: Int?
+        /// What dense products are multiplied in, if not in f32. A part of what is learned: done again, it is done in
+        /// the same. Nil, not f32, where nothing is said, so that what was learned before there was a choice is the same.
+        public var precision: ProductPrecision?
 
         /// The defaults.
         public init() {}
@@ -134,9 +137,9 @@ public struct Acquisition: Sendable {
         self.rehearsal = rehearsal
         self.settings = settings
         episode = levels.nextEpisode
-        window = LearningWindow(levels.configuration)
+        window = LearningWindow(levels.configuration, precision: settings.precision ?? .f32)
         trained = levels.trainedTensors(of: .acquisition)
-        measurement = TextMeasurement([text], configuration: levels.configuration, windowSize: settings.windowSize)
+        measurement = TextMeasurement([text], settings, of: levels)
     }
 
     /// Reads one window.
@@ -222,7 +225,7 @@ public struct Acquisition: Sendable {
     private mutating func measure(_ parameters: ParameterSet<Float>) throws(NumericsError) -> Double? {
         try measurement.step(parameters: parameters)
         guard measurement.isFinished, let loss = measurement.losses.first else { return nil }
-        measurement = TextMeasurement([text], configuration: levels.configuration, windowSize: settings.windowSize)
+        measurement = TextMeasurement([text], settings, of: levels)
         return loss
     }
 

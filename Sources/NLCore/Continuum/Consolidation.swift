@@ -30,6 +30,8 @@ public struct Consolidation: Sendable {
         public var recallSlack = 0.02
         /// What the acquisition levels keep of their own links.
         public var kept: Float = 0
+        /// What dense products are multiplied in, if not in f32; nil as in ``Acquisition/Settings/precision``.
+        public var precision: ProductPrecision?
         /// The losses that documents are to reach, as when they are acquired.
         public var targets = Acquisition.Settings()
 
@@ -123,12 +125,13 @@ public struct Consolidation: Sendable {
         self.gate = gate
         self.rehearsal = rehearsal
         self.settings = settings
-        window = LearningWindow(levels.configuration)
+        window = LearningWindow(levels.configuration, precision: settings.precision ?? .f32)
         trained = levels.trainedTensors(of: .consolidation)
         random = SeededRandom(seed: seed)
         order = Array(new.indices)
         measurement = TextMeasurement(
-            new + old + gate, configuration: levels.configuration, windowSize: settings.windowSize)
+            new + old + gate, configuration: levels.configuration, windowSize: settings.windowSize,
+            precision: settings.precision ?? .f32)
     }
 
     /// Reads one window.
@@ -244,7 +247,8 @@ public struct Consolidation: Sendable {
 
     private mutating func restartMeasurement() {
         measurement = TextMeasurement(
-            new + old + gate, configuration: levels.configuration, windowSize: settings.windowSize)
+            new + old + gate, configuration: levels.configuration, windowSize: settings.windowSize,
+            precision: settings.precision ?? .f32)
     }
 
     private func losses(_ measurement: TextMeasurement) -> Losses {

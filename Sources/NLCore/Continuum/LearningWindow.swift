@@ -17,12 +17,16 @@ public struct LearningWindow: Sendable {
 
     /// The model's geometry.
     public let configuration: HopeConfiguration
+    /// What the dense products are multiplied in.
+    public let precision: ProductPrecision
 
     /// How many of the tokens before a window it may depend on beside the states.
     public static var reach: Int { SlotContext.span - 1 }
 
     /// A reader of windows.
-    public init(_ configuration: HopeConfiguration) { self.configuration = configuration }
+    public init(_ configuration: HopeConfiguration, precision: ProductPrecision = .f32) {
+        (self.configuration, self.precision) = (configuration, precision)
+    }
 
     /// Reads a window.
     ///
@@ -47,7 +51,7 @@ public struct LearningWindow: Sendable {
         observed: Set<String> = [], knownBelow: Double? = nil
     ) throws(NumericsError) -> Reading {
         precondition(teacher == nil || states == nil, "a teacher reads a text from its beginning")
-        let tape = Tape<Float>()
+        let tape = Tape<Float>(precision: precision)
         var model = HopeModel(configuration, parameters, on: tape) { trained.contains($0) }
         let moments = InputMoments(configuration, of: observed, weights: weights)
         if !observed.isEmpty { model.observeInput = moments.add }
@@ -70,7 +74,7 @@ public struct LearningWindow: Sendable {
     }
 
     private func predictions(of teacher: ParameterSet<Float>, _ inputs: [Int32], batch: Int) -> Tensor<Float> {
-        let tape = Tape<Float>()
+        let tape = Tape<Float>(precision: precision)
         let model = HopeModel(configuration, teacher, on: tape) { _ in false }
         return model(inputs, batch: batch).logits.softmaxRows()
     }
@@ -173,10 +177,12 @@ public struct TextMeasurement: Sendable {
     public internal(set) var tokenCount = 0
 
     /// A measurement of several texts, each read alone.
-    public init(_ texts: [LearningText], configuration: HopeConfiguration, windowSize: Int) {
+    public init(
+        _ texts: [LearningText], configuration: HopeConfiguration, windowSize: Int, precision: ProductPrecision = .f32
+    ) {
         self.texts = texts
         self.windowSize = windowSize
-        window = LearningWindow(configuration)
+        window = LearningWindow(configuration, precision: precision)
     }
 
     /// Whether every text has been measured.
@@ -205,5 +211,14 @@ public struct TextMeasurement: Sendable {
     /// Reads everything that is left.
     public mutating func finish(parameters: ParameterSet<Float>) throws(NumericsError) {
         while !isFinished { try step(parameters: parameters) }
+    }
+}
+
+extension TextMeasurement {
+    /// Texts measured as they are learned.
+    init(_ texts: [LearningText], _ settings: Acquisition.Settings, of levels: SpaceLevels) {
+        self.init(
+            texts, configuration: levels.configuration, windowSize: settings.windowSize,
+            precision: settings.precision ?? .f32)
     }
 }

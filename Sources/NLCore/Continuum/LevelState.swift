@@ -117,7 +117,7 @@ public struct LevelState: Sendable {
             seen[name] = input
         }
         inputSum = inputSum.names.isEmpty ? seen.copy() : inputSum.adding([seen])
-        gradientSum = gradientSum.names.isEmpty ? sum.copy() : gradientSum.adding([sum])
+        gradientSum = gradientSum.names.isEmpty ? sum : gradientSum.adding([sum])
         counters.pendingTokens += tokenCount
         counters.tokensRead += tokenCount
         guard counters.pendingTokens >= definition.chunkSize else { return false }
@@ -284,14 +284,16 @@ public struct LevelState: Sendable {
                 let first = firstMoment[tensor.name], let second = secondMoment[tensor.name]
             else { continue }
             let rate = learningRate * (tensor.isInitialState ? optimizer.initialStateShare : 1)
-            Float.adamW(
-                own.count,
-                AdamWStep(
-                    learningRate: Float(rate), beta1: Float(optimizer.beta1), beta2: Float(optimizer.beta2),
-                    epsilon: Float(optimizer.epsilon), weightDecay: Float(optimizer.weightDecay),
-                    correction1: Float(1 - pow(optimizer.beta1, step)),
-                    correction2: Float(1 - pow(optimizer.beta2, step)), gradientScale: Float(gradientScale)),
-                gradient.pointer, own.pointer, first.pointer, second.pointer)
+            let scalars = AdamWStep(
+                learningRate: Float(rate), beta1: Float(optimizer.beta1), beta2: Float(optimizer.beta2),
+                epsilon: Float(optimizer.epsilon), weightDecay: Float(optimizer.weightDecay),
+                correction1: Float(1 - pow(optimizer.beta1, step)),
+                correction2: Float(1 - pow(optimizer.beta2, step)), gradientScale: Float(gradientScale))
+            elementBlocks(own.count) { start, count in
+                Float.adamW(
+                    count, scalars, gradient.pointer + start, own.pointer + start, first.pointer + start,
+                    second.pointer + start)
+            }
         }
     }
 

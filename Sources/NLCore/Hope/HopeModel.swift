@@ -82,10 +82,15 @@ public struct HopeModel<S: TensorScalar> {
     /// Everything before the slots; without any, everything before the head.
     func readToSlots(_ tokens: [Int32], batch: Int, states: [MixerState<S>]?) -> SlotSite {
         let states = states ?? parameters.blocks.map { _ in MixerState(configuration, batch: batch) }
+        // Every layer is at the same place of the text, so one table of sines serves them all.
+        let table: RotaryTable<S>? =
+            if case .attention(let state)? = states.first {
+                RotaryTable(AttentionGeometry(configuration), after: state, tokens.count / max(batch, 1))
+            } else { nil }
         var x = parameters.embedding.embedding(tokens, batch: batch)
         var after: [MixerState<S>] = []
         for (index, (block, state)) in zip(parameters.blocks, states).enumerated() {
-            let mixed = mix(x.rms(gain: block.gain, epsilon: epsilon), block.mixer, state)
+            let mixed = mix(x.rms(gain: block.gain, epsilon: epsilon), block.mixer, state, table)
             x = x + mixed.output
             after.append(mixed.state)
             for link in block.levels.indices {
@@ -133,7 +138,8 @@ public struct HopeModel<S: TensorScalar> {
     }
 
     private func mix(
-        _ u: Variable<S>, _ mixer: HopeParameters<Variable<S>>.AnyMixer, _ state: MixerState<S>
+        _ u: Variable<S>, _ mixer: HopeParameters<Variable<S>>.AnyMixer, _ state: MixerState<S>,
+        _ table: RotaryTable<S>?
     ) -> (output: Variable<S>, state: MixerState<S>) {
         switch (mixer, state) {
         case (.titans(let parameters), .titans(let state)):
@@ -143,7 +149,7 @@ public struct HopeModel<S: TensorScalar> {
         case (.attention(let parameters), .attention(let state)):
             let mixer = SoftmaxAttention(
                 geometry: AttentionGeometry(configuration), parameters: parameters, form: attentionForm)
-            let mixed = mixer(u, state: state)
+            let mixed = mixer(u, state: state, table: table)
             return (mixed.output, .attention(mixed.state))
         default: preconditionFailure("the state is of another mixer than \(configuration.mixer)")
         }

@@ -46,6 +46,7 @@ struct SlotWriter: Sendable {
     /// Name of the link that has the slots.
     private let link: String
     private let mostSteps: Int
+    private let precision: ProductPrecision
     /// Slots there may be.
     private let capacity: Int
     private let episode: Float
@@ -65,6 +66,7 @@ struct SlotWriter: Sendable {
         guard let name = levels.slotLink(of: .acquisition) else { return nil }
         link = name
         mostSteps = settings.maximumPasses
+        precision = settings.precision ?? .f32
         capacity = episode < Self.mostEpisodes ? min(settings.slotCapacity ?? .max, levels.slotCapacity(name)) : 0
         isDense = text.tokenCount <= settings.shortLength
         self.target = target
@@ -100,7 +102,7 @@ struct SlotWriter: Sendable {
         _ text: LearningText, _ range: Range<Int>, _ states: [MixerState<Float>]?, _ levels: inout SpaceLevels
     ) throws(NumericsError) {
         let inputs = Array(text.inputs[range])
-        let model = Self.model(levels)
+        let model = Self.model(levels, on: Tape(precision: precision))
         let site = model.readToSlots(inputs, batch: 1, states: states)
         guard let u = site.u?.value, let number = model.slotLink,
             let slots = model.parameters.blocks.last?.levels[number].slots?.map(\.value)
@@ -200,12 +202,12 @@ struct SlotWriter: Sendable {
 
     // MARK: - Learning
 
-    private static func model(_ levels: SpaceLevels, on tape: Tape<Float> = Tape()) -> HopeModel<Float> {
+    private static func model(_ levels: SpaceLevels, on tape: Tape<Float>) -> HopeModel<Float> {
         HopeModel(levels.configuration, levels.effective, on: tape) { _ in false }
     }
 
     private func losses(_ window: Window, _ levels: SpaceLevels) throws(NumericsError) -> [Float] {
-        let tape = Tape<Float>()
+        let tape = Tape<Float>(precision: precision)
         let x = window.rest.copy()
         window.addresses.add(window.values, to: x)
         let logits = Self.model(levels, on: tape).readOn(from: tape.constant(x))
@@ -218,7 +220,7 @@ struct SlotWriter: Sendable {
 
     /// One AdamW step of the values on the loss of some tokens.
     private func learn(_ rows: [Int], _ window: inout Window, _ levels: SpaceLevels) throws(NumericsError) {
-        let tape = Tape<Float>()
+        let tape = Tape<Float>(precision: precision)
         let values = tape.parameter(window.values)
         let addresses = SlotAddresses(
             rows: rows.map { row in

@@ -11,6 +11,8 @@ final class DeferredElements: Sendable {
     /// Where the elements are, once someone has needed them.
     private let address = Atomic<UInt>(0)
     private let isFilling = Mutex(())
+    /// Where the elements are rounded to bfloat16, once someone has needed them so.
+    private let roundedAddress = Atomic<UInt>(0)
 
     private enum Source: Sendable {
         case zeros
@@ -32,6 +34,8 @@ final class DeferredElements: Sendable {
     deinit {
         let made = UnsafeMutableRawPointer(bitPattern: address.load(ordering: .acquiring))
         if let made { BufferPool.giveBack(made, bytes: count * MemoryLayout<Float>.stride) }
+        let rounded = UnsafeMutableRawPointer(bitPattern: roundedAddress.load(ordering: .acquiring))
+        if let rounded { BufferPool.giveBack(rounded, bytes: count * MemoryLayout<UInt16>.stride) }
     }
 
     /// The elements, read now if they were not before.
@@ -59,7 +63,8 @@ final class DeferredElements: Sendable {
         return made
     }
 
-    private var isFilled: Bool { address.load(ordering: .acquiring) != 0 }
+    /// Whether `Float`s have been made.
+    var isFilled: Bool { address.load(ordering: .acquiring) != 0 }
 
     /// Whether these are zeros that nobody has had the chance to change.
     var isZero: Bool { if case .zeros = source { !isFilled } else { false } }
@@ -70,22 +75,51 @@ final class DeferredElements: Sendable {
         return file.mappedBytes(of: tensor)
     }
 
+    /// The same where they can be read as numbers.
+    var alignedBFloat16: UnsafePointer<UInt16>? {
+        guard let bfloat16, Int(bitPattern: bfloat16) % MemoryLayout<UInt16>.alignment == 0 else { return nil }
+        return bfloat16.assumingMemoryBound(to: UInt16.self)
+    }
+
+    /// The elements of a file rounded to bfloat16: as the file holds them, or made now and kept. Nil for zeros, which
+    /// whoever learns may change.
+    var rounded: UnsafePointer<UInt16>? {
+        guard case .file = source else { return nil }
+        if let alignedBFloat16 { return alignedBFloat16 }
+        let known = UnsafePointer<UInt16>(bitPattern: roundedAddress.load(ordering: .acquiring))
+        if let known { return known }
+        return isFilling.withLock { _ in fillRounded() }
+    }
+
+    private func fillRounded() -> UnsafePointer<UInt16> {
+        if let made = UnsafePointer<UInt16>(bitPattern: roundedAddress.load(ordering: .acquiring)) { return made }
+        let made = BufferPool.take(bytes: count * MemoryLayout<UInt16>.stride)
+            .bindMemory(to: UInt16.self, capacity: count)
+        BFloat16.roundInParallel(count, fill(), made)
+        roundedAddress.store(UInt(bitPattern: made), ordering: .releasing)
+        return UnsafePointer(made)
+    }
+
     /// Whether no element is NaN or infinite, from the bits in the file where they can be had; nil where they can't.
     var isFinite: Bool? {
         guard case .file(let file, let tensor) = source, let bytes = file.mappedBytes(of: tensor) else { return nil }
-        let check: (Int, UnsafeRawPointer) -> Bool
-        switch tensor.dataType {
-        case .bfloat16: check = { nl_is_finite_bfloat16(nl_best_isa(), $0, $1) }
-        case .float32: check = { nl_is_finite(nl_best_isa(), $0, $1) }
-        default: return nil
-        }
-        let found = Atomic(true)
-        let size = tensor.dataType.size
-        elementBlocks(tensor.count) { start, count in
-            if !check(count, bytes + start * size) { found.store(false, ordering: .relaxed) }
-        }
-        return found.load(ordering: .relaxed)
+        return allFinite(bytes, tensor.count, of: tensor.dataType)
     }
+}
+
+/// Whether no number is NaN or infinite, from the bits, at any address; nil for types that are not looked at like that.
+func allFinite(_ bytes: UnsafeRawPointer, _ count: Int, of type: TensorDataType) -> Bool? {
+    let check: (Int, UnsafeRawPointer) -> Bool
+    switch type {
+    case .bfloat16: check = { nl_is_finite_bfloat16(nl_best_isa(), $0, $1) }
+    case .float32: check = { nl_is_finite(nl_best_isa(), $0, $1) }
+    default: return nil
+    }
+    let found = Atomic(true)
+    elementBlocks(count) { start, count in
+        if !check(count, bytes + start * type.size) { found.store(false, ordering: .relaxed) }
+    }
+    return found.load(ordering: .relaxed)
 }
 
 extension SafetensorsFile {

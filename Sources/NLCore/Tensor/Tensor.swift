@@ -71,7 +71,9 @@ public struct Tensor<S: TensorScalar>: Sendable {
     /// A copy with its own storage.
     public func copy() -> Tensor {
         let result = Tensor(uninitialized: shape)
-        result.pointer.update(from: pointer, count: count)
+        elementBlocks(count, blockSize: 1 << 18) { start, count in
+            (result.pointer + start).update(from: pointer + start, count: count)
+        }
         return result
     }
 
@@ -82,6 +84,16 @@ public struct Tensor<S: TensorScalar>: Sendable {
         result.pointer.update(from: pointer, count: count)
         (result.pointer + count).update(repeating: 0, count: result.count - count)
         return result
+    }
+
+    /// Copies a row of a matrix; from the file where it waits there in bfloat16, so that the others may go on waiting.
+    func copyRow(_ row: Int, to y: UnsafeMutablePointer<S>) {
+        let width = shape[1]
+        guard let waiting = storage.deferred?.alignedBFloat16 else {
+            return y.update(from: pointer + row * width, count: width)
+        }
+        // Only tensors of `Float`s wait.
+        BFloat16.widen(width, waiting + row * width, UnsafeMutableRawPointer(y).assumingMemoryBound(to: Float.self))
     }
 
     /// The elements converted to another scalar type.
@@ -99,6 +111,7 @@ public struct Tensor<S: TensorScalar>: Sendable {
     /// Whether no element is NaN or infinite.
     public var isFinite: Bool {
         if let known = storage.deferred?.isFinite { return known }
+        if let floats = self as? Tensor<Float> { return allFinite(floats.pointer, count, of: .float32) ?? true }
         // A NaN or an infinity survives multiplication by zero; a sum of zeros does not become one.
         var sum: S = 0
         for i in 0..<count { sum += pointer[i] * 0 }

@@ -59,6 +59,10 @@ struct ServerConfiguration: Sendable, Equatable {
         engine.learnTargetLoss = try reader.number(.learnTargetLoss, 0...100)
         engine.learnTargetRatio = try reader.number(.learnTargetRatio, 0...1)
         engine.learnMaxPasses = try reader.integer(.learnMaxPasses, 1...10_000)
+        engine.learnPrecision = try reader.word(.learnPrecision)
+        if !engine.learnPrecision.products.isUsable {
+            throw reader.refuse(.learnPrecision, "f32 or auto: \(PrecisionChoice.refusal)")
+        }
         engine.rehearsalShare = try reader.number(.rehearsalShare, 0...0.9)
         engine.remeasureTokens = try reader.integer(.remeasureTokens, 0...1_000_000_000)
         engine.snapshotEvery = try reader.duration(.snapshotEvery)
@@ -105,6 +109,7 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .learnTargetLoss: "\(e.learnTargetLoss)"
                 case .learnTargetRatio: "\(e.learnTargetRatio)"
                 case .learnMaxPasses: "\(e.learnMaxPasses)"
+                case .learnPrecision: e.learnPrecision.rawValue
                 case .rehearsalShare: "\(e.rehearsalShare)"
                 case .remeasureTokens: "\(e.remeasureTokens)"
                 case .snapshotEvery: "\(e.snapshotEvery.seconds)s"

@@ -49,6 +49,8 @@ struct EngineConfiguration: Sendable, Equatable {
     var rehearsalShare = 0.5
     /// Tokens a minute that an idle learner reads to measure what is still known of each document; 0: none.
     var remeasureTokens = 0
+    /// What the dense products of learning are multiplied in; noted with each event of the log.
+    var learnPrecision = PrecisionChoice.f32
     /// Shorten what a document changed as far as it stays known, before it is published.
     var settles = true
     /// Most tokens of recalled passages read before a prompt, where the request does not say.

@@ -25,7 +25,7 @@ struct OriginModel {
         do {
             try model.requireFiles()
             configuration = try model.configuration()
-            parameters = try model.parameters(configuration)
+            parameters = try model.parameters(configuration, in: model.weights())
             digest = try model.digest(.weights).hex
         } catch {
             throw refuse(APIError(error).message)

@@ -76,19 +76,6 @@ struct ModelOptions: ParsableArguments {
 /// What moves the matrices.
 enum PretrainingRule: String, CaseIterable, ExpressibleByArgument { case adamw, muon }
 
-/// What dense products are multiplied in.
-enum PrecisionChoice: String, CaseIterable, ExpressibleByArgument {
-    case f32, bf16, auto
-
-    var products: ProductPrecision {
-        switch self {
-        case .f32: .f32
-        case .bf16: .bf16
-        case .auto: .fastest
-        }
-    }
-}
-
 /// How it is trained.
 struct TrainingOptions: ParsableArguments {
     @Option(help: "Sequences a step.")
@@ -150,7 +137,7 @@ struct TrainingOptions: ParsableArguments {
         }
         guard precision.products.isUsable else {
             throw ValidationError(
-                "--precision \(precision.rawValue): this processor does not multiply bfloat16 (AVX512-BF16 or AMX); take f32 or auto"
+                "--precision \(precision.rawValue): \(PrecisionChoice.refusal)"
             )
         }
         guard (0...learningRate).contains(minLearningRate ?? 0) else {
@@ -167,8 +154,7 @@ struct TrainingOptions: ParsableArguments {
             model: model, schedule: schedule, batchSize: batchSize, sequenceLength: sequenceLength,
             microBatch: microBatch ?? max(1, batchSize / 4), clip: clip, seed: seed, tokenizer: tokenizer, data: data)
         settings.optimizer.weightDecay = weightDecay
-        // Left out where it is f32, so that the run is the same one as before there was a choice.
-        settings.precision = precision.products == .f32 ? nil : precision.products
+        settings.precision = precision.noted
         settings.fastLevelSequences = fastLevelSequences == 0 ? nil : fastLevelSequences
         if optimizer == .muon {
             var muon = Muon<Float>.Settings()

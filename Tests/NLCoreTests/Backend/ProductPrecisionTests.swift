@@ -21,7 +21,11 @@ import Testing
 
     /// Would catch a wrong transpose, tile or stride, factors that are not rounded, and sums that are.
     @Test(arguments: Layout.all) func productsAreThoseOfRoundedFactors(layout: Layout) {
-        for (m, n, k) in [(1, 1, 1), (3, 5, 7), (33, 17, 65), (130, 257, 300), (512, 700, 256), (700, 512, 33)] {
+        let sizes = [
+            (0, 5, 7), (3, 5, 0), (1, 1, 1), (3, 5, 7), (33, 17, 65), (130, 257, 300), (512, 700, 256), (700, 512, 33),
+            (300, 576, 96),
+        ]
+        for (m, n, k) in sizes {
             let shape = layout.shape(m, n, k)
             let a = Self.numbers(layout.transposeA ? [k, m] : [m, k], seed: 1)
             let b = Self.numbers(layout.transposeB ? [n, k] : [k, n], seed: 2)
@@ -58,6 +62,32 @@ import Testing
         expectClose(y.value, y2.value, .float, "y")
         expectClose(try #require(tape.gradient(of: input)), try #require(exact.gradient(of: input2)), .float, "dx")
         expectClose(try #require(tape.gradient(of: weight)), try #require(exact.gradient(of: weight2)), .float, "dW")
+    }
+
+    /// Weights that wait in a file are not rounded again, at whatever address they are mapped, and not made `Float`s.
+    @Test(arguments: [0, 1, 2]) func weightsOfAFileAreMultipliedAsItHoldsThem(padding: Int) throws {
+        let (out, width, rows) = (160, 96, 70)
+        let w = Self.rounded(Self.numbers([out, width], seed: 2)).converted() as Tensor<Float>
+        let (file, url) = try BFloat16File.write(w.elements, shape: [out, width], padding: padding)
+        defer { BFloat16File.remove(url) }
+        let waiting = try file.deferred("w", shape: [out, width])
+        let x = Self.numbers([rows, width], seed: 1)
+        func gradients(_ weight: Tensor<Float>) throws -> (y: [Float], dx: [Float], rows: [Float]) {
+            let tape = Tape<Float>(precision: .bf16)
+            let input = tape.parameter(x)
+            let y = input.linear(tape.constant(weight))
+            tape.backward(from: Self.sum(y, times: Self.numbers([rows, out], seed: 3)))
+            let rows = tape.constant(weight).embedding([7, 0, 159], batch: 1)
+            return (y.value.elements, try #require(tape.gradient(of: input)).elements, rows.value.elements)
+        }
+        let (own, held) = (try gradients(w), try gradients(waiting))
+        #expect(own.y == held.y && own.dx == held.dx && own.rows == held.rows)
+        let deferred = try #require(waiting.storage.deferred)
+        let isAligned = Int(bitPattern: deferred.bfloat16) % 2 == 0
+        #expect(isAligned == (padding % 2 == 0))
+        #expect(deferred.isFilled == !isAligned)
+        #expect((deferred.rounded.map(UnsafeRawPointer.init) == deferred.bfloat16) == isAligned)
+        #expect(deferred.rounded == deferred.rounded)
     }
 
     private static func sum<S: TensorScalar>(_ y: Variable<S>, times weights: Tensor<S>) -> Variable<S> {

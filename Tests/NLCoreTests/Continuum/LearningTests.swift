@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -6,11 +7,13 @@ import Testing
 /// Learning a document moves the level it should and no other, reaches its target, and repeats to the last bit.
 @Suite struct LearningTests {
     private func learn(
-        _ text: LearningText, into levels: SpaceLevels, rehearsing journal: [LearningText] = [], passes: Int = 60
+        _ text: LearningText, into levels: SpaceLevels, rehearsing journal: [LearningText] = [], passes: Int = 60,
+        precision: ProductPrecision? = nil
     ) throws -> (SpaceLevels, Acquisition.Outcome, [Acquisition.Progress]) {
         var settings = Acquisition.Settings()
         settings.windowSize = 16
         settings.maximumPasses = passes
+        settings.precision = precision
         var acquisition = Acquisition(
             text, into: levels, rehearsal: Rehearsal(journal: journal, anchors: [], seed: 3), settings: settings)
         var progress: [Acquisition.Progress] = []
@@ -46,6 +49,23 @@ import Testing
         let (_, outcome, _) = try learn(TinyModel.text(seed: 1, length: 40), into: newLevels(), passes: 2)
         #expect(!outcome.targetReached)
         #expect(outcome.passes == 2)
+    }
+
+    /// Learning from rounded factors reaches the target too; where nothing is said of it, settings are what they were.
+    @Test func aTextIsLearnedInBFloat16() throws {
+        let text = TinyModel.text(seed: 1, length: 20)
+        let (exact, _, _) = try learn(text, into: newLevels())
+        let (levels, outcome, _) = try learn(text, into: newLevels(), precision: .bf16)
+        let (again, _, _) = try learn(text, into: newLevels(), precision: .bf16)
+        #expect(outcome.targetReached)
+        let (delta, other) = (try #require(levels["medium"]?.delta), try #require(exact["medium"]?.delta))
+        for (name, tensor) in delta.entries {
+            #expect(tensor.elements == again["medium"]?.delta[name]?.elements)
+            #expect(tensor.elements != other[name]?.elements)
+        }
+        for settings in [Acquisition.Settings() as any Encodable, Consolidation.Settings()] {
+            #expect(!String(decoding: try JSONEncoder().encode(settings), as: UTF8.self).contains("precision"))
+        }
     }
 
     @Test func theSameLogGivesTheSameBits() throws {

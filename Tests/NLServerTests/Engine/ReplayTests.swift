@@ -13,8 +13,10 @@ import Testing
     init() throws { home = try EngineHome() }
 
     /// Learns two facts, consolidates, learns a third; the bits after each.
-    static func story(_ home: EngineHome, threads: Int = 0) async throws -> [String] {
-        try await home.run({ $0.threads = threads }) { engine async throws in
+    static func story(
+        _ home: EngineHome, threads: Int = 0, precision: PrecisionChoice = .f32
+    ) async throws -> [String] {
+        try await home.run({ ($0.threads, $0.learnPrecision) = (threads, precision) }) { engine async throws in
             var bits: [String] = []
             for fact in Facts.all.prefix(2) {
                 try await engine.learn(fact)
@@ -115,6 +117,20 @@ import Testing
             #expect(try engine.bits == bits[3])
             try await eventually { !engine.health().notices.contains { $0.contains("being rebuilt") } }
             #expect(try await engine.learn(Facts.all[3]).status == .learned)
+        }
+    }
+
+    /// The setting of today is that of what is learned next, not of what was.
+    @Test func whatWasLearnedInBFloat16IsReplayedInIt() async throws {
+        let exact = try await Self.story(EngineHome())
+        let bits = try await Self.story(home, precision: .bf16)
+        #expect(zip(exact, bits).allSatisfy { $0 != $1 })
+        try home.withStore { store in
+            for _ in 1...4 { try store.damageNewestGeneration() }
+        }
+        try await home.run { engine async throws in
+            try await eventually { try engine.space.generation >= 8 }
+            #expect(try engine.bits == bits[3])
         }
     }
 

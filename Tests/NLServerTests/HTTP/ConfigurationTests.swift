@@ -80,7 +80,7 @@ import Testing
         (ServerOption.port, "70000", "from 0 to 65535"), (.port, "http", "an integer"),
         (.readOnly, "maybe", "true or false"),
         (.maxBodyBytes, "1TB", "a size"), (.maxBodyBytes, "12", "a size"), (.backend, "cuda", "auto, openblas, onednn"),
-        (.weights, "fp4", "auto, f32, bf16, bf16-both, int8"),
+        (.weights, "fp4", "auto, f32, bf16, bf16-both, int8"), (.learnPrecision, "f16", "f32, bf16, auto"),
         (.anchorBound, "nan", "a number"), (.shutdownGrace, "-1s", "a duration"), (.idleTimeout, "0", "above 0"),
         (.logLevel, "loud", "trace, debug"), (.host, "", "not empty"), (.maxConcurrent, "0", "from 1"),
         (.consolidateFill, "-1", "from 0"), (.consolidateAt, "0 25 * * *", "hour: '25' is not from 0 to 23"),

@@ -11,20 +11,21 @@ extension Variable {
         let precision = tape.precision
         let (input, matrix) = (value, weight.value)
         ProductOperand.multiply(
-            ProductShape(m: rows, n: out, k: width, transposeB: true), ProductOperand(input, precision), width,
+            ProductShape(m: rows, n: out, k: width, transposeB: true), tape.inputOperand(input), width,
             tape.weightOperand(matrix), width, y.pointer, accumulate: false)
         return tape.record(y, [self, weight]) { tape, dy in
             // Rounded again, and not kept: activations are what a step takes its memory for.
             let error = ProductOperand(dy, precision)
-            if let d = tape.gradientBuffer(self) {
+            if let d = tape.gradientTarget(self) {
                 ProductOperand.multiply(
-                    ProductShape(m: rows, n: width, k: out), error, out, tape.weightOperand(matrix), width, d,
-                    accumulate: true)
+                    ProductShape(m: rows, n: width, k: out), error, out, tape.weightOperand(matrix), width, d.pointer,
+                    accumulate: d.accumulate)
             }
-            if let dweight = tape.gradientBuffer(weight) {
+            if let dweight = tape.gradientTarget(weight) {
                 ProductOperand.multiply(
                     ProductShape(m: out, n: width, k: rows, transposeA: true), error, out,
-                    ProductOperand(input, precision), width, dweight, accumulate: true)
+                    tape.inputOperand(input), width, dweight.pointer,
+                    accumulate: dweight.accumulate)
             }
         }
     }

@@ -62,7 +62,7 @@ extension Variable {
         let y = Tensor<S>(uninitialized: [batch, tokens.count / batch, width])
         for (row, token) in tokens.enumerated() {
             precondition(token >= 0 && token < shape[0], "token \(token) of a vocabulary of \(shape[0])")
-            (y.pointer + row * width).update(from: value.pointer + Int(token) * width, count: width)
+            value.copyRow(Int(token), to: y.pointer + row * width)
         }
         return tape.record(y, [self]) { tape, dy in
             guard let d = tape.gradientBuffer(self) else { return }

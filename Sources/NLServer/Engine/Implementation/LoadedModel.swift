@@ -25,8 +25,10 @@ struct LoadedModel: Sendable {
 
     /// Reads a model directory.
     ///
-    /// - Parameter layout: lays the parameters out for reading while the digest of their file is computed, which takes
-    ///   as long.
+    /// The digest of the weights, which one processor takes longest for, is begun first; the tokenizer is read, and the
+    /// parameters are checked and laid out, while it runs.
+    ///
+    /// - Parameter layout: lays the parameters out for reading.
     /// - Throws: ``EngineError/modelDirectory(path:message:)``, naming the file or tensor at fault and what would be
     ///   accepted in its place.
     init(directory path: String, layout: ReadingLayout? = nil) throws(EngineError) {
@@ -34,6 +36,8 @@ struct LoadedModel: Sendable {
         try directory.requireFiles()
         try directory.checked { try SHA256Hasher.requireAvailable() }
         let configuration = try directory.configuration()
+        let weights = try directory.weights()
+        let weightsDigest = Concurrently { weights.withFileBytes { SHA256Digest(of: $0) } }
         let tokenizer = try directory.checked { try Tokenizer(contentsOf: directory.url(.tokenizer)) }
         try directory.require(
             tokenizer.vocabularySize <= configuration.vocabularySize,
@@ -42,9 +46,7 @@ struct LoadedModel: Sendable {
         chat = ChatDialect.detect(
             directory.exists(.tokenizerSettings) ? try directory.data(.tokenizerSettings) : nil, tokenizer: tokenizer)
         levels = try directory.checked { try LevelDefinition.levels(of: configuration) }
-        let weightsFile = try directory.data(.weights)
-        let weightsDigest = Concurrently { SHA256Digest(of: weightsFile) }
-        base = try directory.parameters(configuration)
+        base = try directory.parameters(configuration, in: weights)
         if let layout {
             let base = base
             _ = try directory.checked { try layout.weights(of: SpaceLevels(configuration, base: base)) }
@@ -185,8 +187,14 @@ struct ModelDirectory {
         }
     }
 
-    func parameters(_ configuration: HopeConfiguration) throws(EngineError) -> ParameterSet<Float> {
-        let file = try checked { try SafetensorsFile(contentsOf: url(.weights)) }
+    /// The weights' file, mapped: its bytes are read as they are used, and never twice into memory.
+    func weights() throws(EngineError) -> SafetensorsFile {
+        try checked { try SafetensorsFile(contentsOf: url(.weights)) }
+    }
+
+    func parameters(
+        _ configuration: HopeConfiguration, in file: SafetensorsFile
+    ) throws(EngineError) -> ParameterSet<Float> {
         var wanted: [(name: String, shape: Shape)] = []
         _ = HopeParameters<Void>(configuration) { name, shape in wanted.append((name, shape)) }
         let bytes = wanted.reduce(0.0) { sum, parameter in

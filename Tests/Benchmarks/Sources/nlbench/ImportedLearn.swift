@@ -18,12 +18,15 @@ struct ImportedLearn: ParsableCommand {
     var repetitions = 3
     @Option(help: "Learn changes of this rank; left out, whole matrices.")
     var rank: Int?
+    @Option(help: "Dense products in f32 or bf16.")
+    var precision = "f32"
     @Option(help: "Compute threads; left out, one for each processor.")
     var threads: Int?
 
     private struct Found: Encodable {
         var threads: Int
         var backend: String
+        var precision: String
         /// Layers whose MLPs learn.
         var layers: [Int]
         var scalars: Int
@@ -35,6 +38,9 @@ struct ImportedLearn: ParsableCommand {
     }
 
     func run() throws {
+        guard let products = ProductPrecision(rawValue: precision), products.isUsable else {
+            throw ValidationError("--precision \(precision) is not known, or not usable here")
+        }
         if let threads { try ComputeBudget.setThreads(threads) }
         try MatrixProduct.select(.auto)
         var options = ImportOptions()
@@ -44,7 +50,7 @@ struct ImportedLearn: ParsableCommand {
         let fresh = try SpaceLevels(c, base: try model.parameters())
         let role = LevelDefinition.Role.acquisition
         let trained = fresh.tensors(of: role)
-        let reader = LearningWindow(c)
+        let reader = LearningWindow(c, precision: products)
         // As lora.py makes them.
         let texts = (0..<documents).map { document in
             (0...length).map { Int32((7919 * ($0 + 1) + 104_729 * (document + 1)) % c.vocabularySize) }
@@ -72,7 +78,7 @@ struct ImportedLearn: ParsableCommand {
         let readOnly = try time { for text in texts { _ = try read(text, fresh, learns: false) } }
         let names = fresh.levels.filter { $0.definition.role == role }.map(\.definition.name)
         let found = Found(
-            threads: ComputeBudget.threads, backend: MatrixProduct.description,
+            threads: ComputeBudget.threads, backend: MatrixProduct.description, precision: precision,
             layers: (c.layerLevels ?? []).indices.filter { names.contains(c.layerLevels?[$0] ?? "") },
             scalars: fresh.levels.filter { $0.definition.role == role }.reduce(0) { $0 + $1.definition.parameterCount },
             loss: first.reduce(0.0) { $0 + Double($1) } / Double(first.count), tokensPerSecond: learned,

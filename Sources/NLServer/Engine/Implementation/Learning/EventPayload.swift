@@ -51,6 +51,7 @@ extension EngineConfiguration {
         // A share of all tokens, as a ratio to those of the document.
         settings.rehearsalRatio = rehearsalShare / max(1 - rehearsalShare, 0.01)
         if !settles { settings.settlingSteps = 0 }
+        settings.precision = learnPrecision.noted
         return settings
     }
 
@@ -59,6 +60,7 @@ extension EngineConfiguration {
         var settings = Consolidation.Settings()
         settings.windowSize = model.windowSize
         settings.anchorBound = anchorBound
+        settings.precision = learnPrecision.noted
         settings.targets = acquisition(model)
         return settings
     }

@@ -38,7 +38,8 @@ extension LearningLoop {
                 return Remeasurement.Current(
                     space: space.name, document: document, generation: generation, levels: space.levels,
                     measurement: TextMeasurement(
-                        [text], configuration: context.model.configuration, windowSize: context.model.windowSize))
+                        [text], configuration: context.model.configuration, windowSize: context.model.windowSize,
+                        precision: context.configuration.learnPrecision.products))
             }
             measuring.unmeasurable.insert("\(space.name)/\(document)")
         }
