@@ -10,7 +10,7 @@ OUTPUT/conversations.jsonl the same stories as answers to requests, in the form 
 OUTPUT/questions.jsonl     bAbI tasks 1, 5, 6 and 12 (training split), a passage and a question each, in the same form
 OUTPUT/anchors.txt         a paragraph each of Wikipedia articles of shard 7 and some of novels of shard 2, two to one
 OUTPUT/held-out.jsonl      articles 100-149 of `valid`, 4,000 characters each
-OUTPUT/held-out-stories.jsonl, held-out-novels.jsonl  60 stories; 4,000 characters of each novel of shard 2
+OUTPUT/held-out-stories.jsonl, held-out-novels.jsonl  60 stories; 4,000 characters of long novels of shard 2
 Articles 0-99 of `valid` are left to the evaluations. Shard 7 of Wikipedia and shard 2 of the novels must not be
 trained on.
 """
@@ -63,7 +63,7 @@ def main(data, output):
     anchors = [p for triple in zip(wiki[::2], wiki[1::2], prose) for p in triple]
     (output / "anchors.txt").write_text("\n\n".join(anchors) + "\n", encoding="utf-8")
     write(output / "held-out.jsonl", (text[:4000] for text in articles[100:150]))
-    write(output / "held-out-novels.jsonl", (text[400_000:404_000] for text in novels))
+    write(output / "held-out-novels.jsonl", (text[400_000:404_000] for text in novels if len(text) >= 404_000))
     told, held_out = stories(data / "tinystories", HELD_OUT_STORIES)
     write(output / "held-out-stories.jsonl", held_out)
     write(output / "stories.jsonl", told)
