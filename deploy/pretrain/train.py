@@ -30,6 +30,8 @@ from hope import Config, Hope  # noqa: E402
 
 FAST_RATE, BETA1, BETA2, EPSILON, LONGEST = 1e-3, 0.9, 0.99, 1e-8, 1.0  # as LevelDefinition and LevelOptimizer have them
 
+DECAYED = {"embedding", "query_projection", "key_projection", "value_projection", "gate_projection", "output_projection", "up", "down"}
+
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -167,8 +169,8 @@ def main():
     model = model_of(settings)
     if chosen.origin:
         model.load_state_dict({n: t.to(device, torch.float32) for n, t in load_file(pathlib.Path(chosen.origin) / "model.safetensors").items()})
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
+    decayed = [p for n, p in model.named_parameters() if n.split(".")[-1] in DECAYED]
+    others = [p for n, p in model.named_parameters() if n.split(".")[-1] not in DECAYED]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": chosen.weight_decay}, {"params": others, "weight_decay": 0.0}], betas=(0.9, 0.95))
     batches = Batches(work / "corpus", chosen.sequence_length, chosen.batch_size, chosen.seed)
