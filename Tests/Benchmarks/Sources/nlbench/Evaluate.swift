@@ -46,19 +46,17 @@ struct Evaluate: ParsableCommand {
     }
 
     func run() throws {
-        let reader = try TextReader(model)
-        var found = Found(parameters: reader.parameterCount)
+        let files = try ModelFiles(model)
+        let reader = TextReader(files.tokenizer, try HopeWeights(files.configuration, files.parameters))
+        var found = Found(parameters: files.count)
         for pair in text {
             guard let equals = pair.firstIndex(of: "=") else { throw ValidationError("\(pair) is not name=FILE") }
-            let documents = try TextReader.documents(String(pair[pair.index(after: equals)...]))
+            let documents = try ModelFiles.documents(String(pair[pair.index(after: equals)...]))
             found.bitsPerByte[String(pair[..<equals])] = try bitsPerByte(documents, reader)
         }
-        if let long { found.byPosition = try byPosition(TextReader.documents(long), reader) }
-        if let lastWords { found.lastWords = try guess(TextReader.documents(lastWords), reader) }
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(found), as: UTF8.self))
+        if let long { found.byPosition = try byPosition(ModelFiles.documents(long), reader) }
+        if let lastWords { found.lastWords = try guess(ModelFiles.documents(lastWords), reader) }
+        print(try json(found))
     }
 
     private func bitsPerByte(_ documents: [String], _ reader: TextReader) throws -> Double {
@@ -113,71 +111,5 @@ struct Evaluate: ParsableCommand {
         guard count > 0 else { throw ValidationError("there are no passages") }
         return Found.LastWords(
             passages: count, accuracy: Double(right) / Double(count), perplexity: exp(nats / Double(count)))
-    }
-}
-
-/// A model directory that reads texts token by token, without a daemon.
-struct TextReader {
-    private let tokenizer: Tokenizer
-    private let weights: HopeWeights<Float>
-    let parameterCount: Int
-
-    init(_ path: String) throws {
-        let directory = URL(filePath: path)
-        let configuration = try JSONDecoder().decode(
-            HopeConfiguration.self, from: Data(contentsOf: directory.appending(path: "config.json")))
-        tokenizer = try Tokenizer(contentsOf: directory.appending(path: "tokenizer.json"))
-        let file = try SafetensorsFile(contentsOf: directory.appending(path: "model.safetensors"))
-        let present = Set(file.names)
-        var parameters = ParameterSet<Float>()
-        var failure: SafetensorsError?
-        var count = 0
-        _ = HopeParameters<Void>(configuration) { name, shape in
-            do throws(SafetensorsError) {
-                let isThere = present.contains(name)
-                parameters[name] = isThere ? try file.deferred(name, shape: shape) : .zeros(shape)
-                if isThere { count += shape.count }
-            } catch {
-                failure = failure ?? error
-            }
-        }
-        if let failure { throw failure }
-        parameterCount = count
-        weights = try HopeWeights(configuration, parameters)
-    }
-
-    private struct Document: Decodable { var text: String }
-
-    static func documents(_ path: String) throws -> [String] {
-        try String(contentsOf: URL(filePath: path), encoding: .utf8).split(separator: "\n").map {
-            try JSONDecoder().decode(Document.self, from: Data($0.utf8)).text
-        }
-    }
-
-    func tokens(_ text: String) -> [Int32] { tokenizer.encode(text, parseSpecialTokens: false).map(Int32.init) }
-
-    func bytes(_ tokens: some Sequence<Int32>) -> Int { tokens.reduce(0) { $0 + tokenizer.bytes(of: Int($1)).count } }
-
-    /// Reads a text from its beginning.
-    ///
-    /// - Parameter each: told of every token its place, −log p in nats, and whether no other was likelier.
-    func read(_ tokens: [Int32], pieces: Int, each: (Int, Double, Bool) -> Void) throws {
-        let c = weights.configuration
-        let inputs = [Int32(c.bosTokenID)] + tokens.dropLast()
-        var stream = [StreamInput(state: StreamState<Float>(c), tokens: [], wantsAllLogits: true)]
-        for start in stride(from: 0, to: tokens.count, by: pieces) {
-            let end = min(start + pieces, tokens.count)
-            stream[0].tokens = Array(inputs[start..<end])
-            let logits = try StreamingHope.advance(&stream, weights: weights)[0].elements
-            for position in start..<end {
-                let row = logits[(position - start) * c.vocabularySize..<(position - start + 1) * c.vocabularySize]
-                let largest = row.max() ?? 0
-                let sum = row.reduce(0.0) { $0 + exp(Double($1 - largest)) }
-                let own = row[row.startIndex + Int(tokens[position])]
-                let loss = log(sum) - Double(own - largest)
-                guard loss.isFinite else { throw WrongWork(description: "a loss is not finite") }
-                each(position, loss, own == largest)
-            }
-        }
     }
 }

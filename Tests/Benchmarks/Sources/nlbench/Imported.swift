@@ -69,10 +69,7 @@ struct Imported: ParsableCommand {
             firstTokenSeconds: start.duration(to: .now) / .seconds(1))
         for number in streams { found.decodeTokensPerSecond["\(number)"] = try decode(number, held) }
         found.prefillTokensPerSecond = try prefill(held)
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(found), as: UTF8.self))
+        print(try json(found))
     }
 
     private func given(_ count: Int, _ seed: UInt64, _ c: HopeConfiguration) -> [Int32] {

@@ -83,10 +83,7 @@ struct ImportedLearn: ParsableCommand {
             scalars: fresh.levels.filter { $0.definition.role == role }.reduce(0) { $0 + $1.definition.parameterCount },
             loss: first.reduce(0.0) { $0 + Double($1) } / Double(first.count), tokensPerSecond: learned,
             readTokensPerSecond: readOnly)
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(found), as: UTF8.self))
+        print(try json(found))
     }
 
     private func time(_ run: () throws -> Void) throws -> Spread {

@@ -42,13 +42,6 @@ struct Report: Encodable {
     let speeds: [Speed]
     let facts: [Fact]
 
-    func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
-    }
-
     func lines() -> String {
         let head = "\(workload), \(parameters.formatted()) parameters; \(backend)"
         let speeds = speeds.map { speed in
@@ -64,4 +57,12 @@ struct Report: Encodable {
     private static func padded(_ name: String) -> String {
         name.padding(toLength: max(32, name.count), withPad: " ", startingAt: 0)
     }
+}
+
+/// A result as every workload prints it.
+func json(_ value: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
 }

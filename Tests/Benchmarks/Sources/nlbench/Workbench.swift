@@ -74,7 +74,7 @@ struct Workbench {
             workload: workload, parameters: parameters.parameterCount, threads: ComputeBudget.threads,
             backend: MatrixProduct.description, speeds: speeds,
             facts: facts + [Fact(name: "peak memory", value: Double(peakMemory), unit: "bytes")])
-        print(options.json ? try report.json() : report.lines())
+        print(options.json ? try json(report) : report.lines())
     }
 
     /// Most bytes the process has had in memory.
