@@ -25,7 +25,7 @@ public enum TinyModel {
             Tensor(tensor.elements.map { $0 + Float(random.nextNormal() * 0.05) }, shape: tensor.shape)
         }
         if let embedding = parameters["embedding"] {
-            parameters["embedding"] = Tensor(embedding.elements.map { $0 * 10 }, shape: embedding.shape)
+            parameters["embedding"] = Tensor(embedding.elements.map { $0 * 7 }, shape: embedding.shape)
         }
         return parameters
     }

@@ -88,7 +88,8 @@ public struct LevelDefinition: Sendable, Hashable {
             name: level.optimizer,
             learningRate: level.learningRate
                 ?? LevelOptimizer.Rule(rawValue: level.optimizer ?? "")?.matrixLearningRate
-                ?? LevelDefinition.defaultLearningRate(role))
+                ?? LevelDefinition.defaultLearningRate(role),
+            momentum: level.momentum)
         var found: [AdaptedTensor] = []
         var unmatched = Set(adapts)
         let patterns = adapts
@@ -218,8 +219,10 @@ public struct LevelOptimizer: Sendable, Hashable {
     public var learningRate: Double
     /// A memory's initial state takes steps of this share of η: a bold step there can push the loop over the edge.
     public var initialStateShare = 0.2
-    /// Decay of the first moment.
+    /// Decay of AdamW's first moment.
     public var beta1 = 0.9
+    /// β of Muon's momentum.
+    public var momentum = Muon<Float>.Settings().momentum
     /// Decay of the second moment.
     public var beta2 = 0.99
     /// Added to the root of the second moment, in the gradient's own unit (nats a token): parameters whose gradients
@@ -230,8 +233,8 @@ public struct LevelOptimizer: Sendable, Hashable {
     /// Longest G/n that is followed; a longer one is shortened to it.
     public var clip = 1.0
 
-    /// A rule by its name in the configuration; nil is AdamW.
-    public init(name: String?, learningRate: Double) throws(ConfigurationError) {
+    /// A rule by its name in the configuration; nil is AdamW, and its momentum, nil for the rule's own.
+    public init(name: String?, learningRate: Double, momentum: Double? = nil) throws(ConfigurationError) {
         guard let rule = Rule(rawValue: name ?? Rule.adamw.rawValue) else {
             throw ConfigurationError(
                 key: "cms_levels",
@@ -240,6 +243,17 @@ public struct LevelOptimizer: Sendable, Hashable {
         guard learningRate >= 0 && learningRate.isFinite else {
             throw ConfigurationError(
                 key: "cms_levels", message: "has the learning rate \(learningRate); 0 or more is accepted")
+        }
+        if let momentum {
+            guard rule == .adamw || rule == .muon else {
+                throw ConfigurationError(
+                    key: "cms_levels", message: "gives \(rule.rawValue) a momentum; adamw and muon take one")
+            }
+            guard momentum >= 0 && momentum < 1 else {
+                throw ConfigurationError(
+                    key: "cms_levels", message: "has the momentum \(momentum); 0 or more and less than 1 is accepted")
+            }
+            if rule == .muon { self.momentum = momentum } else { beta1 = momentum }
         }
         self.rule = rule
         self.learningRate = learningRate

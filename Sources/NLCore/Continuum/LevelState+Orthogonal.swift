@@ -5,6 +5,7 @@ extension LevelState {
         stepAdamW(optimizer, gradientScale: gradientScale) { !Muon<Float>.takes($0.name, $0.shape) }
         var settings = Muon<Float>.Settings()
         settings.weightDecay = optimizer.weightDecay
+        settings.momentum = optimizer.momentum
         let matrices: [Muon<Float>.Matrix] = definition.trained.compactMap { tensor in
             guard Muon<Float>.takes(tensor.name, tensor.shape), let gradient = gradientSum[tensor.name],
                 let own = delta[tensor.name], let momentum = firstMoment[tensor.name]

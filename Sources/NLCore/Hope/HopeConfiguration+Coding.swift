@@ -94,6 +94,7 @@ extension HopeConfiguration.Level {
             optimizer: try c.decodeIfPresent(String.self, forKey: .optimizer),
             learningRate: try c.decodeIfPresent(Double.self, forKey: .learningRate),
             adapts: try c.decodeIfPresent([String].self, forKey: .adapts))
+        momentum = try c.decodeIfPresent(Double.self, forKey: .momentum)
         rank = try c.decodeIfPresent(Int.self, forKey: .rank)
         slots = try c.decodeIfPresent(Slots.self, forKey: .slots)
     }
@@ -106,6 +107,7 @@ extension HopeConfiguration.Level {
         try c.encode(chunkSize, forKey: .chunkSize)
         try c.encodeIfPresent(optimizer, forKey: .optimizer)
         try c.encodeIfPresent(learningRate, forKey: .learningRate)
+        try c.encodeIfPresent(momentum, forKey: .momentum)
         try c.encodeIfPresent(adapts, forKey: .adapts)
         try c.encodeIfPresent(rank, forKey: .rank)
         try c.encodeIfPresent(slots, forKey: .slots)

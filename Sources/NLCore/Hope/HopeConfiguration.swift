@@ -14,6 +14,8 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
         public var optimizer: String?
         /// The optimizer's learning rate; nil takes the level's default.
         public var learningRate: Double?
+        /// β of the optimizer's momentum, of `muon` and `adamw`; nil takes the rule's default.
+        public var momentum: Double?
         /// Which tensors the level adapts: `cms`, `slots`, `initial_states`, or patterns of tensor names; nil takes the default.
         public var adapts: [String]?
         /// r of a Δθ of low rank, of matrices that have more; nil learns whole matrices.
@@ -57,7 +59,7 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
         }
 
         enum CodingKeys: String, CodingKey {
-            case name, optimizer, adapts, rank, slots
+            case name, optimizer, momentum, adapts, rank, slots
             case hiddenMultiple = "hidden_multiple"
             case chunkSize = "chunk_size"
             case learningRate = "learning_rate"

@@ -1,18 +1,24 @@
 import Glibc
 
 extension ParameterSet where S == Float {
-    /// Fresh parameters, distributed as spec §2 ("Initial values") says, drawn in checkpoint order from one seed.
+    /// Fresh parameters, drawn in checkpoint order from one seed.
+    ///
+    /// The distributions are those of spec §2 ("Initial values"), at other scales where they decide how soon a model begins to
+    /// learn: an embedding three times as wide, queries (and attention's keys and values) at a quarter, and the links beside
+    /// self-modifying memories at 0.5 and 0.3. With the spec's, the noise of untrained blocks drowns the embedding that they
+    /// are added to; Tests/Benchmarks/LOG.md ("Initial values") has what each is worth.
     public static func initial(_ configuration: HopeConfiguration, seed: UInt64) -> ParameterSet<Float> {
         var random = SeededRandom(seed: seed)
         var set = ParameterSet<Float>()
         let (width, layers) = (Double(configuration.width), Double(configuration.layers))
         let head = Double(configuration.headWidth)
+        let attends = configuration.usesAttention
         func normal(_ shape: Shape, _ deviation: Double) -> Tensor<Float> {
             Tensor((0..<shape.count).map { _ in Float(random.nextNormal() * deviation) }, shape: shape)
         }
         _ = HopeParameters<Void>(configuration) { name, shape in
             switch name.split(separator: ".").last.map(String.init) ?? name {
-            case "embedding": set[name] = normal(shape, 0.02)
+            case "embedding": set[name] = normal(shape, 0.06)
             case "gain", "head_gain", "query_gain", "key_gain": set[name] = Tensor(repeating: 1, shape: shape)
             case "conv":
                 let filter = normal(shape, 0.2)
@@ -24,8 +30,11 @@ extension ParameterSet where S == Float {
                 set[name] = .zeros(shape)
             case "step_size_bias": set[name] = Tensor(repeating: -1, shape: shape)
             case "retention_bias": set[name] = Tensor(repeating: 5, shape: shape)
-            case "up": set[name] = normal(shape, (1 / width).squareRoot())
-            case "down": set[name] = normal(shape, (1 / (2 * layers * Double(shape[1]))).squareRoot())
+            case "up", "gate": set[name] = normal(shape, (attends ? 1 : 0.5) * (1 / width).squareRoot())
+            case "down": set[name] = normal(shape, (attends ? 1 : 0.3) * (1 / (2 * layers * Double(shape[1]))).squareRoot())
+            case "query_projection": set[name] = normal(shape, 0.25 * (1 / width).squareRoot())
+            case "key_projection" where attends, "value_projection" where attends:
+                set[name] = normal(shape, 0.25 * (1 / width).squareRoot())
             default:
                 if name.contains(".w1.") {
                     set[name] = normal(shape, 0.02)

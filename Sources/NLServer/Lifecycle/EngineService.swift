@@ -6,6 +6,8 @@ import ServiceLifecycle
 struct EngineService: Service {
     let engine: any ModelEngine
     let logger: Logger
+    /// Told why the engine could not start. Not thrown out of ``run()``: that would cancel the server amid its probes.
+    let hasFailed: @Sendable (any Error) -> Void
 
     func run() async throws {
         do {
@@ -15,8 +17,8 @@ struct EngineService: Service {
         } catch is CancellationError {
             // Cut short, by a signal while loading or by the end of the grace period: what is learned is still kept.
         } catch {
-            await engine.shutdown()
-            throw error
+            hasFailed(error)
+            try? await gracefulShutdown()
         }
         await engine.shutdown()
         logger.info("engine stopped")

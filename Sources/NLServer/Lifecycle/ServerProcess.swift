@@ -7,7 +7,8 @@ import UnixSignals
 /// One run of the daemon, from its first log line to its exit status.
 ///
 /// The first SIGTERM or SIGINT drains: nothing new is taken, streams finish or are cut at the end of the grace period,
-/// the engine persists, exit 0. The second exits at once; what was acknowledged is on disk already.
+/// the engine persists, exit 0. The second exits at once; what was acknowledged is on disk already. An engine that can't
+/// start drains in the same way.
 struct ServerProcess: Sendable {
     /// How long after the grace period a connection that takes no bytes is waited for.
     static let margin: Duration = .seconds(3)
@@ -20,13 +21,14 @@ struct ServerProcess: Sendable {
         let shutdown = ShutdownMoments()
         var application = buildApplication(
             engine: engine, configuration: configuration, logger: logger, shutdown: shutdown)
-        application.addServices(EngineService(engine: engine, logger: logger))
+        let (failures, failed) = AsyncStream<any Error>.makeStream()
+        application.addServices(EngineService(engine: engine, logger: logger) { failed.yield($0) })
         var group = ServiceGroupConfiguration(services: [application], logger: logger)
         group.maximumGracefulShutdownDuration = configuration.shutdownGrace + Self.margin
         let services = ServiceGroup(configuration: group)
         // Trapped before anything runs: a signal during loading must not find the default action.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
+        let failure = try await withThrowingTaskGroup(of: Void.self, returning: (any Error)?.self) { tasks in
             tasks.addTask {
                 var isDraining = false
                 for await signal in signals {
@@ -35,17 +37,27 @@ struct ServerProcess: Sendable {
                         exit(130)
                     }
                     isDraining = true
-                    await drain(services, shutdown, after: signal)
+                    await drain(services, shutdown, after: "signal \(signal)")
                 }
             }
+            async let failure: (any Error)? = {
+                for await error in failures {
+                    await drain(services, shutdown, after: "failure to start")
+                    return error
+                }
+                return nil
+            }()
             defer { tasks.cancelAll() }
             try await services.run()
+            failed.finish()
+            return await failure
         }
+        if let failure { throw failure }
     }
 
-    private func drain(_ services: ServiceGroup, _ shutdown: ShutdownMoments, after signal: UnixSignal) async {
+    private func drain(_ services: ServiceGroup, _ shutdown: ShutdownMoments, after reason: String) async {
         logger.info(
-            "draining", metadata: ["signal": "\(signal)", "grace_seconds": "\(configuration.shutdownGrace.seconds)"])
+            "draining", metadata: ["reason": "\(reason)", "grace_seconds": "\(configuration.shutdownGrace.seconds)"])
         engine.beginDraining()
         shutdown.draining.fire()
         await services.triggerGracefulShutdown()

@@ -68,8 +68,8 @@ class Mixer(nn.Module):
         self.conv = nn.Parameter(torch.randn(3, width, 4) * 0.2)
         with torch.no_grad():
             self.conv[:, :, -1] += 1
-        for name in ("query", "key", "value", "gate"):
-            self.register_parameter(name, nn.Parameter(torch.randn(width, width) / math.sqrt(width)))
+        for name, share in (("query", 0.25), ("key", 0.25), ("value", 0.25), ("gate", 1)):  # as nlserver's attention, see LOG.md
+            self.register_parameter(name, nn.Parameter(share * torch.randn(width, width) / math.sqrt(width)))
         self.output = nn.Parameter(torch.randn(width, width) / math.sqrt(2 * layers * width))
         self.beta, self.alpha = (nn.Parameter(torch.randn(heads, width) / math.sqrt(width)) for _ in range(2))
         step = torch.exp(torch.rand(heads) * (math.log(0.1) - math.log(0.001)) + math.log(0.001))
@@ -100,8 +100,8 @@ class Block(nn.Module):
         super().__init__()
         self.mixer = Mixer(width, heads, layers)
         self.gain_mixer, self.gain_mlp = (nn.Parameter(torch.ones(width)) for _ in range(2))
-        self.up, self.open = (nn.Parameter(torch.randn(hidden, width) / math.sqrt(width)) for _ in range(2))
-        self.down = nn.Parameter(torch.randn(width, hidden) / math.sqrt(2 * layers * hidden))
+        self.up, self.open = (nn.Parameter(0.5 * torch.randn(hidden, width) / math.sqrt(width)) for _ in range(2))
+        self.down = nn.Parameter(0.3 * torch.randn(width, hidden) / math.sqrt(2 * layers * hidden))
 
     def forward(self, x, state=None, form=chunked):
         mixed, state = self.mixer(rms(x, self.gain_mixer), state, form)
@@ -114,7 +114,7 @@ class GatedDeltaNet(nn.Module):
     def __init__(self, vocabulary, width, layers, heads, hidden):
         super().__init__()
         self.shape = {"vocabulary": vocabulary, "width": width, "layers": layers, "heads": heads, "hidden": hidden}
-        self.embedding = nn.Parameter(torch.randn(vocabulary, width) * 0.02)
+        self.embedding = nn.Parameter(torch.randn(vocabulary, width) * 0.06)
         self.blocks = nn.ModuleList(Block(width, heads, hidden, layers) for _ in range(layers))
         self.gain = nn.Parameter(torch.ones(width))
 

@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -94,6 +95,38 @@ import Testing
             _ = try LevelState(
                 level, delta: eight.delta, gradientSum: ParameterSet(), firstMoment: ParameterSet(),
                 secondMoment: ParameterSet(), slowMoment: part, counters: LevelCounters())
+        }
+    }
+
+    @Test func momentumIsWhatTheConfigurationSays() throws {
+        var configuration = TinyModel.configuration
+        configuration.levels[1].optimizer = "muon"
+        configuration.levels[1].momentum = 0.5
+        let saved = try JSONDecoder().decode(HopeConfiguration.self, from: JSONEncoder().encode(configuration))
+        #expect(saved == configuration)
+        let level = try LevelDefinition.levels(of: saved)[1]
+        let state = try learned(level, steps: 2)
+        let name = try #require(level.tensors.first { Muon<Float>.takes($0.name, $0.shape) }).name
+        let own = try #require(state.delta[name])
+        var settings = Muon<Float>.Settings()
+        (settings.momentum, settings.weightDecay) = (0.5, 0)
+        let expected = Tensor<Float>.zeros(own.shape)
+        let momentum = Tensor<Float>.zeros(own.shape)
+        for seed in [UInt64(0), 8] {  // as ``learned(_:steps:)`` draws them
+            let gradient = try #require(gradients(level, seed: seed)[name])
+            Muon<Float>.step(
+                .init(parameter: expected, gradient: gradient, momentum: momentum), settings,
+                learningRate: level.optimizer.learningRate, gradientScale: 1 / Double(level.chunkSize))
+        }
+        expectClose(own, expected, .floatGradient, name)
+
+        configuration.levels[1].optimizer = nil
+        #expect(try LevelDefinition.levels(of: configuration)[1].optimizer.beta1 == 0.5)
+        for (optimizer, momentum) in [("sgd", 0.5), ("muon", 1), ("muon", -0.1), ("adamw", .nan)] {
+            configuration.levels[1].optimizer = optimizer
+            configuration.levels[1].momentum = momentum
+            let error = #expect(throws: ConfigurationError.self) { try LevelDefinition.levels(of: configuration) }
+            #expect(error?.message.contains("momentum") == true, "\(optimizer) \(momentum)")
         }
     }
 

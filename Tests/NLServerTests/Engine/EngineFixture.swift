@@ -38,7 +38,7 @@ enum TestModel {
             Tensor(tensor.elements.map { $0 + Float(random.nextNormal() * 0.05) }, shape: tensor.shape)
         }
         parameters["embedding"] = parameters["embedding"].map {
-            Tensor($0.elements.map { $0 * 10 }, shape: $0.shape)
+            Tensor($0.elements.map { $0 * 7 }, shape: $0.shape)
         }
         return parameters
     }

@@ -83,12 +83,42 @@ import Testing
         await #expect { try await home.engine().start() } throws: { "\($0)".contains("slots") }
     }
 
-    /// Databases of before the digest left the capacity out.
-    @Test(.timeLimit(.minutes(10)), arguments: [0, 1])
+    /// How far levels step may be changed under a database, and how the file is written; not what they are.
+    @Test(.timeLimit(.minutes(10))) func ratesMayChangeUnderADatabase() async throws {
+        try run(["--capacity", "400"], output: home.model)
+        try setLevel(0) { $0["optimizer"] = "adamw" }
+        let bits = try await home.run { engine async throws in
+            try await engine.learn("Zebra quilts vex jumbled foxglove wharf kings.", id: "a")
+            return try engine.bits
+        }
+        try setLevel(0) { level in
+            level["learning_rate"] = 0.25
+            level["momentum"] = 0.5
+        }
+        try await home.run { engine async throws in
+            #expect(try engine.bits == bits)
+            let fast = try await engine.levels(space: "default", session: nil).levels.first { $0.learningRate == 0.25 }
+            #expect(fast?.name == "fast")
+        }
+        try setLevel(0) { $0["optimizer"] = "muon" }
+        await #expect { try await home.engine().start() } throws: { "\($0)".contains("databaseOfAnotherModel") }
+    }
+
+    private func setLevel(_ index: Int, _ change: (inout [String: Any]) -> Void) throws {
+        let file = home.model.appendingPathComponent("config.json")
+        var members = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        var levels = try #require(members["cms_levels"] as? [[String: Any]])
+        change(&levels[index])
+        members["cms_levels"] = levels
+        try JSONSerialization.data(withJSONObject: members).write(to: file)
+    }
+
+    /// Databases of before the digest left out what may change.
+    @Test(.timeLimit(.minutes(10)), arguments: [0, 1, 3])
     func aDatabaseThatKnowsTheModelByItsFormerDigestIsTakenOver(_ which: Int) async throws {
         try run(["--capacity", "400"], output: home.model)
         let model = try LoadedModel(directory: home.model.path)
-        #expect(model.formerFingerprints.count == 2 && !model.formerFingerprints.contains(model.fingerprint))
+        #expect(model.formerFingerprints.count == 5 && !model.formerFingerprints.contains(model.fingerprint))
         let former = model.formerFingerprints[which]
         try MemoryStore.open(at: home.database, fingerprint: former).store.close()
         try await home.run { engine async throws in

@@ -145,26 +145,40 @@ struct ModelDirectory {
         }
     }
 
-    /// The digest of config.json, whatever the capacity of its slots: that may be raised under a database, since slots
-    /// that are not used leave no trace in it.
+    /// The digest of what config.json says, however it is written, but for what may be changed under a database: how far the
+    /// levels step, and the capacity of slots, of which those not used leave no trace.
     func architectureDigest() throws(EngineError) -> SHA256Digest {
         let bytes = try data(.configuration)
-        return withCapacity("\"capacity\":0", in: bytes) ?? SHA256Digest(of: bytes)
+        return try checked {
+            var members = try JSONSerialization.jsonObject(with: bytes) as? [String: Any] ?? [:]
+            let levels = members["cms_levels"] as? [[String: Any]] ?? []
+            members["cms_levels"] = levels.map { level in
+                var kept = level.filter { !["learning_rate", "momentum"].contains($0.key) }
+                if var slots = kept["slots"] as? [String: Any] {
+                    slots["capacity"] = nil
+                    kept["slots"] = slots
+                }
+                return kept
+            }
+            return SHA256Digest(of: try JSONSerialization.data(withJSONObject: members, options: .sortedKeys))
+        }
     }
 
-    /// What stood for ``architectureDigest()`` before: the digest of the file, which may have had the capacity that the
-    /// shipped model and `add-slots` gave then.
+    /// What stood for ``architectureDigest()`` before: a digest of the file's text, later of that text without the capacity. The
+    /// text may since have got other numbers than the shipped model and `add-slots` gave then.
     func formerArchitectureDigests() throws(EngineError) -> [SHA256Digest] {
         let bytes = try data(.configuration)
-        return withCapacity("\"capacity\" : 16384", in: bytes).map { [SHA256Digest(of: bytes), $0] } ?? []
-    }
-
-    /// The digest of a config.json that says another capacity of slots; nil where it has none.
-    private func withCapacity(_ member: String, in configuration: Data) -> SHA256Digest? {
-        guard let text = String(validating: configuration, as: UTF8.self), text.contains("\"slots\"") else {
-            return nil
+        guard let text = String(validating: bytes, as: UTF8.self), text.contains("\"slots\"") else {
+            return [SHA256Digest(of: bytes)]
         }
-        return SHA256Digest(of: text.replacing(/"capacity"\s*:\s*[0-9]+/, with: member))
+        let shipped = text.replacing(/\s*"momentum"\s*:\s*[0-9.e-]+,/, with: "")
+            .replacing(/"learning_rate"\s*:\s*[0-9.e-]+/, with: "\"learning_rate\" : 0.003")
+        return [SHA256Digest(of: bytes)]
+            + [text, shipped].flatMap { text in
+                ["\"capacity\":0", "\"capacity\" : 16384"].map {
+                    SHA256Digest(of: text.replacing(/"capacity"\s*:\s*[0-9]+/, with: $0))
+                }
+            }
     }
 
     func digest(_ file: File) throws(EngineError) -> SHA256Digest { SHA256Digest(of: try data(file)) }
