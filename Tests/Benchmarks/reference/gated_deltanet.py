@@ -17,10 +17,11 @@ import pathlib
 import sys
 import time
 
-import numpy
-import torch
-import torch.nn as nn
-import torch.nn.functional as F
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read as torch is loaded: threads that spin starve each other beside any other load
+import numpy  # noqa: E402
+import torch  # noqa: E402
+import torch.nn as nn  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
 
 EPS, CHUNK = 1e-6, 64
 
