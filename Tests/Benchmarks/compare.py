@@ -32,7 +32,7 @@ SIZES = {"small": (5_000_000, (2048, 128, 3, 2, 550)), "medium": (10_000_000, (2
 DELTANET = "gated-deltanet"
 MODELS = ["transformer", DELTANET, "titans", "hope-attention", "hope"]
 ABLATIONS = ["hope-no-delta", "hope-no-retain", "hope-no-cms", "hope-no-key", "hope-no-value"]
-GRID, TUNED_ON, UNTUNED = [0.006, 0.012, 0.024], 1_000_000, "0.012"
+GRID, TUNED_ON, UNTUNED = [0.006, 0.012, 0.024], 2_000_000, "0.012"
 
 
 def parse():

@@ -31,7 +31,8 @@ extension ParameterSet where S == Float {
             case "step_size_bias": set[name] = Tensor(repeating: -1, shape: shape)
             case "retention_bias": set[name] = Tensor(repeating: 5, shape: shape)
             case "up", "gate": set[name] = normal(shape, (attends ? 1 : 0.5) * (1 / width).squareRoot())
-            case "down": set[name] = normal(shape, (attends ? 1 : 0.3) * (1 / (2 * layers * Double(shape[1]))).squareRoot())
+            case "down":
+                set[name] = normal(shape, (attends ? 1 : 0.3) * (1 / (2 * layers * Double(shape[1]))).squareRoot())
             case "query_projection": set[name] = normal(shape, 0.25 * (1 / width).squareRoot())
             case "key_projection" where attends, "value_projection" where attends:
                 set[name] = normal(shape, 0.25 * (1 / width).squareRoot())
