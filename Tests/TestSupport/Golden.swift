@@ -84,14 +84,18 @@ private struct ReferenceConfiguration: Decodable {
     let conv_window: Int
     let step_size_max: Double
     let radius: Double
-    let cms_hidden_multiples: [Int]
+    let cms_hidden_multiples: [Double]
+    let cms_gated: Bool
     let delta: Bool
     let retain: Bool
     let adaptive: [String]
 
     var configuration: HopeConfiguration {
         let levels = cms_hidden_multiples.enumerated().map {
-            HopeConfiguration.Level(name: "level\($0.offset)", hiddenMultiple: $0.element, chunkSize: 64)
+            var level = HopeConfiguration.Level(name: "level\($0.offset)", chunkSize: 64)
+            level.intermediateWidth = Int(($0.element * Double(width)).rounded())
+            level.isGated = cms_gated
+            return level
         }
         var c = HopeConfiguration(
             vocabularySize: vocabulary, width: width, layers: layers, heads: heads, levels: levels)

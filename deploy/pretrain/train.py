@@ -30,7 +30,7 @@ from hope import Config, Hope  # noqa: E402
 
 FAST_RATE, BETA1, BETA2, EPSILON, LONGEST = 1e-3, 0.9, 0.99, 1e-8, 1.0  # as LevelDefinition and LevelOptimizer have them
 
-DECAYED = {"embedding", "query_projection", "key_projection", "value_projection", "gate_projection", "output_projection", "up", "down"}
+DECAYED = {"embedding", "query_projection", "key_projection", "value_projection", "gate_projection", "output_projection", "up", "down", "gate"}
 
 
 def options():
@@ -66,6 +66,9 @@ def model_of(settings):
             sys.exit(f"{key} is {settings[key]!r}; only {only!r} can be trained here")
     if any("slots" in level for level in settings["cms_levels"]):
         sys.exit("the model has slots, which are laid out over a trained model; begin with the one before add-slots")
+    gated = {level.get("gated", False) for level in settings["cms_levels"]}
+    if len(gated) > 1:
+        sys.exit("some cms_levels are gated and some are not; only links of one kind can be trained here")
     off = settings.get("ablations", [])
     adaptive = tuple(n for n in ("key", "value", "step_size", "retention") if n not in off)
     return Hope(Config(
@@ -73,7 +76,9 @@ def model_of(settings):
         heads=settings["num_attention_heads"], memory_multiple=settings["memory_hidden_multiple"],
         chunk=settings["chunk_size"], projection_chunk=settings["projection_chunk_size"],
         conv_window=settings["conv_window"], step_size_max=settings["step_size_max"], radius=settings["memory_radius"],
-        cms_hidden_multiples=tuple(level["hidden_multiple"] for level in settings["cms_levels"]),
+        cms_hidden_multiples=tuple(level["intermediate_size"] / settings["hidden_size"] if "intermediate_size" in level
+                                   else level["hidden_multiple"] for level in settings["cms_levels"]),
+        cms_gated=gated == {True},
         delta="delta" not in off, retain="retain" not in off, adaptive=adaptive))
 
 
@@ -105,7 +110,7 @@ def fast_level_loss(model, tokens):
     """Mean loss of sequences while a fast level of each learns from them; gradients arrive in `.grad`, first-order.
 
     The reference has one set of weights for a batch, so sequences are read one after another."""
-    names = [n for n, _ in model.named_parameters() if ".levels.0." in n and n.endswith(("up", "down"))]
+    names = [n for n, _ in model.named_parameters() if ".levels.0." in n and n.endswith(("up", "down", "gate"))]
     weights, size = dict(model.named_parameters()), model.c.projection_chunk
     count, total = tokens[:, 1:].numel(), 0.0
     for row in tokens:

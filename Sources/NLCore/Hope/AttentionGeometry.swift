@@ -87,8 +87,8 @@ extension HopeConfiguration {
         guard hasTransformerMLPs else {
             return levels.enumerated().map { index, level in
                 LinkPlan(
-                    name: "blocks.\(block).levels.\(index)", level: index, hidden: level.hiddenMultiple * width,
-                    isGated: false, slots: level.slots(inBlock: block, of: layers))
+                    name: "blocks.\(block).levels.\(index)", level: index, hidden: level.linkWidth(ofModel: width),
+                    isGated: level.isGated, slots: level.slots(inBlock: block, of: layers))
             }
         }
         let owner = layerLevels.flatMap { $0.indices.contains(block) ? $0[block] : nil }

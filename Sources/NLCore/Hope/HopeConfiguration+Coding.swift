@@ -94,6 +94,8 @@ extension HopeConfiguration.Level {
             optimizer: try c.decodeIfPresent(String.self, forKey: .optimizer),
             learningRate: try c.decodeIfPresent(Double.self, forKey: .learningRate),
             adapts: try c.decodeIfPresent([String].self, forKey: .adapts))
+        intermediateWidth = try c.decodeIfPresent(Int.self, forKey: .intermediateWidth)
+        isGated = try c.decodeIfPresent(Bool.self, forKey: .isGated) ?? false
         momentum = try c.decodeIfPresent(Double.self, forKey: .momentum)
         rank = try c.decodeIfPresent(Int.self, forKey: .rank)
         slots = try c.decodeIfPresent(Slots.self, forKey: .slots)
@@ -104,6 +106,8 @@ extension HopeConfiguration.Level {
         var c = encoder.container(keyedBy: CodingKeys.self)
         try c.encode(name, forKey: .name)
         if hiddenMultiple > 0 { try c.encode(hiddenMultiple, forKey: .hiddenMultiple) }
+        try c.encodeIfPresent(intermediateWidth, forKey: .intermediateWidth)
+        if isGated { try c.encode(isGated, forKey: .isGated) }
         try c.encode(chunkSize, forKey: .chunkSize)
         try c.encodeIfPresent(optimizer, forKey: .optimizer)
         try c.encodeIfPresent(learningRate, forKey: .learningRate)
@@ -111,5 +115,29 @@ extension HopeConfiguration.Level {
         try c.encodeIfPresent(adapts, forKey: .adapts)
         try c.encodeIfPresent(rank, forKey: .rank)
         try c.encodeIfPresent(slots, forKey: .slots)
+    }
+}
+
+extension HopeConfiguration.Level {
+    /// Checks what the level says of its link.
+    func validateLink(ofModel model: HopeConfiguration) throws(ConfigurationError) {
+        func fail(_ message: String) throws(ConfigurationError) {
+            throw ConfigurationError(
+                key: HopeConfiguration.CodingKeys.levels.rawValue, message: "level \"\(name)\": \(message)")
+        }
+        if model.hasTransformerMLPs {
+            if isGated || intermediateWidth != nil {
+                try fail("the model's intermediate_size gives it gated MLPs of its own; a level adds none")
+            }
+            return
+        }
+        if let intermediateWidth {
+            if hiddenMultiple != 0 { try fail("gives both hidden_multiple and intermediate_size") }
+            if !(1...1 << 18).contains(intermediateWidth) {
+                try fail("intermediate_size is \(intermediateWidth); 1 to 262144 is accepted")
+            }
+        } else if !(1...64).contains(hiddenMultiple) {
+            try fail("hidden_multiple is \(hiddenMultiple); 1 to 64 is accepted")
+        }
     }
 }

@@ -6,8 +6,13 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
     public struct Level: Sendable, Hashable, Codable {
         /// What the level is called in the API.
         public var name: String
-        /// Hidden width of the level's link, in units of the model width; 0 where the links are a Transformer's MLPs.
+        /// Hidden width of the level's link, in units of the model width; 0 where the links are a Transformer's MLPs, or
+        /// ``intermediateWidth`` says it.
         public var hiddenMultiple: Int
+        /// Hidden width of the level's link where it is no multiple of the model's.
+        public var intermediateWidth: Int?
+        /// Whether the level's link has a gate: W↓ (silu(W_gate u) ⊙ W↑ u).
+        public var isGated = false
         /// C⁽ˡ⁾: tokens between two updates of the level.
         public var chunkSize: Int
         /// Which optimizer updates the level; nil takes the default.
@@ -42,6 +47,12 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
             }
         }
 
+        /// Width of the hidden layer of the level's link in a model of a width.
+        func linkWidth(ofModel width: Int) -> Int { intermediateWidth ?? hiddenMultiple * width }
+
+        /// Weights of the matrices of the level's link, in one block of a model of a width.
+        public func linkWeights(ofModel width: Int) -> Int { (isGated ? 3 : 2) * linkWidth(ofModel: width) * width }
+
         /// The level's slots in one of `layers` blocks: the last alone has them.
         func slots(inBlock block: Int, of layers: Int) -> Slots? { block == layers - 1 ? slots : nil }
 
@@ -60,6 +71,8 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
 
         enum CodingKeys: String, CodingKey {
             case name, optimizer, momentum, adapts, rank, slots
+            case isGated = "gated"
+            case intermediateWidth = "intermediate_size"
             case hiddenMultiple = "hidden_multiple"
             case chunkSize = "chunk_size"
             case learningRate = "learning_rate"
@@ -234,9 +247,7 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
             memoryRadius > 0 && memoryRadius.isFinite, .memoryRadius,
             "is \(memoryRadius); a positive number is accepted")
         for level in levels {
-            try check(
-                (1...64).contains(level.hiddenMultiple) || hasTransformerMLPs, .levels,
-                "level \"\(level.name)\": hidden_multiple is \(level.hiddenMultiple); 1 to 64 is accepted")
+            try level.validateLink(ofModel: self)
             try check(
                 level.chunkSize >= 1, .levels,
                 "level \"\(level.name)\": chunk_size is \(level.chunkSize); at least 1 is accepted")

@@ -110,7 +110,7 @@ public enum FastWeightsError: Error, Hashable, Sendable, CustomStringConvertible
     public var description: String {
         switch self {
         case .notALink(let name):
-            "\"\(name)\" is no tensor of a CMS link of this model; a session's own weights are blocks.N.levels.M.up, .down and .gain, or blocks.N.mlp.gate, .up, .down and .gain"
+            "\"\(name)\" is no tensor of a CMS link of this model; a session's own weights are .up, .down, .gain and, where there is one, .gate of blocks.N.levels.M or blocks.N.mlp"
         case .shape(let name, let expected, let found):
             "the session's \"\(name)\" has shape \(found); the model's has \(expected)"
         }

@@ -49,7 +49,7 @@ enum LearningMethod: String, Sendable, CaseIterable {
         switch self {
         case .ours: nil
         case .naive: ["cms"]
-        case .full: ["embedding", "*gain", "*.mixer.*", "*.up", "*.down"]
+        case .full: ["embedding", "*gain", "*.mixer.*", "*.gate", "*.up", "*.down"]
         }
     }
 

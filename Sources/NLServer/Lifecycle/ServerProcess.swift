@@ -57,7 +57,8 @@ struct ServerProcess: Sendable {
 
     private func drain(_ services: ServiceGroup, _ shutdown: ShutdownMoments, after reason: String) async {
         logger.info(
-            "draining", metadata: ["reason": "\(reason)", "grace_seconds": "\(configuration.shutdownGrace.seconds)"])
+            "draining",
+            metadata: ["reason": .string(reason), "grace_seconds": "\(configuration.shutdownGrace.seconds)"])
         engine.beginDraining()
         shutdown.draining.fire()
         await services.triggerGracefulShutdown()

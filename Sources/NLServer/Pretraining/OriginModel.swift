@@ -57,6 +57,9 @@ struct OriginModel {
         compare(
             "--levels", options.levels,
             c.levels.map { "\($0.name):\($0.hiddenMultiple):\($0.chunkSize)" }.joined(separator: ","))
+        if options.gatedLinks && !c.levels.allSatisfy(\.isGated) {
+            differences.append("--gated-links is given, the model's links have no gate")
+        }
         compare("--chunk-size", options.chunkSize, c.chunkSize)
         compare("--projection-chunk-size", options.projectionChunkSize, c.projectionChunkSize)
         compare("--memory-hidden-multiple", options.memoryHiddenMultiple, c.memoryHiddenMultiple)

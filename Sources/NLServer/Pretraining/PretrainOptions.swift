@@ -19,6 +19,13 @@ struct ModelOptions: ParsableArguments {
             """)
     var levels: String?
 
+    @Flag(
+        help: """
+            Give the levels' links a gate, W↓ (silu(W_gate u) ⊙ W↑ u): half as many weights again at the same \
+            hidden_multiple, and the better model at equal parameters.
+            """)
+    var gatedLinks = false
+
     static let defaultLevels = "fast:2:64,medium:2:512,slow:4:8192"
     @Option(help: "C, tokens between two writes of the main memory. (default: 16)")
     var chunkSize: Int?
@@ -68,7 +75,9 @@ struct ModelOptions: ParsableArguments {
                 throw PretrainingError(
                     "--levels: \"\(level)\" is not name:hidden_multiple:chunk_size, such as fast:2:64")
             }
-            return HopeConfiguration.Level(name: String(parts[0]), hiddenMultiple: multiple, chunkSize: chunk)
+            var level = HopeConfiguration.Level(name: String(parts[0]), hiddenMultiple: multiple, chunkSize: chunk)
+            level.isGated = gatedLinks
+            return level
         }
     }
 }

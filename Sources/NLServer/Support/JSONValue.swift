@@ -1,3 +1,5 @@
+import Foundation
+
 /// Any JSON, for what callers attach and for bodies whose fields are checked by hand.
 enum JSONValue: Sendable, Hashable {
     case null
@@ -53,5 +55,35 @@ extension JSONValue: Codable {
         case .array(let value): try container.encode(value)
         case .object(let value): try container.encode(value)
         }
+    }
+}
+
+extension JSONValue {
+    /// The one text of this value, for digests that must not change with the library that writes JSON: keys in the order of
+    /// their scalars, no spaces, numbers as Swift describes them.
+    var canonicalText: String {
+        switch self {
+        case .null: "null"
+        case .bool(let value): "\(value)"
+        case .integer(let value): "\(value)"
+        case .number(let value): "\(value)"
+        case .string(let value): Self.quoted(value)
+        case .array(let items): "[\(items.map(\.canonicalText).joined(separator: ","))]"
+        case .object(let members):
+            "{"
+                + members.sorted { $0.key.unicodeScalars.lexicographicallyPrecedes($1.key.unicodeScalars) }
+                .map { "\(Self.quoted($0.key)):\($0.value.canonicalText)" }.joined(separator: ",") + "}"
+        }
+    }
+
+    private static func quoted(_ text: String) -> String {
+        let escaped = text.unicodeScalars.map { scalar in
+            switch scalar {
+            case "\"", "\\", "/": "\\\(scalar)"
+            case "\0"..." ": scalar == " " ? " " : String(format: "\\u%04x", scalar.value)
+            default: "\(scalar)"
+            }
+        }
+        return "\"\(escaped.joined())\""
     }
 }

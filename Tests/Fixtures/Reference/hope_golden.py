@@ -81,6 +81,8 @@ CASES = {
     "continued_ball": Case("continues a state that lies on the ball", Config(**SMALL | dict(chunk=4, projection_chunk=8, radius=0.05)), 3, 10, prefix=8),
     "continued_ablated": Case("continues a state of which two memories never left zero; window of 3, wider memories",
                               Config(**SMALL | dict(memory_multiple=2, conv_window=3, adaptive=("key", "retention"))), 2, 6, prefix=4),
+    # last: a case's seed is its place
+    "cms_gated": Case("gated CMS links, one of them narrower than the model", Config(**SMALL | dict(cms_hidden_multiples=(2, 0.75), cms_gated=True)), 2, 7),
 }
 
 

@@ -68,7 +68,7 @@ enum StreamingCases {
         return set
     }
 
-    /// A geometry with several chunks in a short text, and matrices wider than a panel and than a vector.
+    /// A geometry with several chunks in a short text, links of both kinds, and matrices wider than a panel and than a vector.
     static func smallConfiguration(memoryMultiple: Int = 1) -> HopeConfiguration {
         var c = HopeConfiguration(
             vocabularySize: 160, width: 48, layers: 2, heads: 2,
@@ -76,6 +76,7 @@ enum StreamingCases {
                 .init(name: "fast", hiddenMultiple: 2, chunkSize: 16),
                 .init(name: "slow", hiddenMultiple: 3, chunkSize: 64),
             ])
+        (c.levels[1].hiddenMultiple, c.levels[1].intermediateWidth, c.levels[1].isGated) = (0, 136, true)
         c.memoryHiddenMultiple = memoryMultiple
         c.chunkSize = 4
         c.projectionChunkSize = 24

@@ -157,7 +157,7 @@ import Testing
         for (name, shape) in [
             ("blocks.0.levels.0.up", [2 * width, width] as Shape), ("blocks.0.levels.0.down", [width, 2 * width]),
             ("blocks.0.levels.0.gain", [width]), ("blocks.1.levels.0.down", [width, 2 * width]),
-            ("blocks.1.levels.1.up", [3 * width, width]),
+            ("blocks.1.levels.1.up", [136, width]), ("blocks.0.levels.1.gate", [136, width]),
         ] {
             set[name] = Tensor((0..<shape.count).map { _ in Float(random.nextNormal()) * 0.2 }, shape: shape)
         }
@@ -176,7 +176,7 @@ import Testing
         set["blocks.1.levels.1.up"] = .zeros([2 * width, width])
         #expect(
             throws: FastWeightsError.shape(
-                name: "blocks.1.levels.1.up", expected: [3 * width, width], found: [2 * width, width])
+                name: "blocks.1.levels.1.up", expected: [136, width], found: [2 * width, width])
         ) {
             try FastWeights(configuration, set)
         }

@@ -25,6 +25,13 @@ import Testing
         #expect(failure?.offset == offset, "\(failure?.reason ?? "")")
     }
 
+    /// Digests of configurations are taken over it: another text, and a database no longer knows its model.
+    @Test func theCanonicalTextIsTheSameForGood() throws {
+        let text = #"{"b":[1e-6, 2.0, 0.005, -3, true, null], "a/b":"x\u0001\"\\é ", "B":{}, "a_10":1, "a_9":1e21}"#
+        let expected = #"{"B":{},"a\/b":"x\u0001\"\\é ","a_10":1,"a_9":1e+21,"b":[1e-06,2,0.005,-3,true,null]}"#
+        #expect(try JSONValue(parsing: text).canonicalText == expected)
+    }
+
     @Test func nestingIsBounded() throws {
         func nested(_ depth: Int) -> [UInt8] {
             Array((String(repeating: "[", count: depth) + String(repeating: "]", count: depth)).utf8)

@@ -71,7 +71,7 @@ import Testing
             #expect(medium?.slots?.used == 12 && medium?.slots?.capacity == 12)
             return (try engine.bits, medium?.slots?.used)
         }
-        try setCapacity(from: 12, to: 400)
+        try setCapacity(400)
         try await home.run { engine async throws in
             #expect(try engine.bits == bits)
             try await engine.learn("Yellow pyjamas quench a vow by the cozy ivy fjord.", id: "b")
@@ -79,7 +79,7 @@ import Testing
             #expect(medium?.slots?.used ?? 0 > used ?? 12 && medium?.slots?.capacity == 400)
         }
         // Fewer than are in use would lose what they hold.
-        try setCapacity(from: 400, to: 12)
+        try setCapacity(12)
         await #expect { try await home.engine().start() } throws: { "\($0)".contains("slots") }
     }
 
@@ -131,11 +131,14 @@ import Testing
         }
     }
 
-    private func setCapacity(from old: Int, to new: Int) throws {
-        let file = home.model.appendingPathComponent("config.json")
-        let text = try String(contentsOf: file, encoding: .utf8)
-        let pattern = try Regex("\"capacity\"\\s*:\\s*\(old)")
-        try #require(text.contains(pattern))
-        try text.replacing(pattern, with: "\"capacity\" : \(new)").write(to: file, atomically: true, encoding: .utf8)
+    private func setCapacity(_ capacity: Int) throws {
+        // Which level has slots is for the model to say.
+        for index in 0..<3 {
+            try setLevel(index) { level in
+                guard var slots = level["slots"] as? [String: Any] else { return }
+                slots["capacity"] = capacity
+                level["slots"] = slots
+            }
+        }
     }
 }

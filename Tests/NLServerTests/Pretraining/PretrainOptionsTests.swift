@@ -47,6 +47,8 @@ import Testing
             try command.model.parsedLevels() == [
                 .init(name: "a", hiddenMultiple: 1, chunkSize: 8), .init(name: "b", hiddenMultiple: 3, chunkSize: 64),
             ])
+        let gated = try PretrainCommand.parse(base + ["--steps", "1", "--gated-links"]).model.parsedLevels()
+        #expect(gated.count == 3 && gated.allSatisfy(\.isGated))
         for wrong in ["a", "a:1", "a:x:8", ":1:8", "a:1:8:9"] {
             let command = try PretrainCommand.parse(base + ["--steps", "1", "--levels", wrong])
             #expect(throws: PretrainingError.self) { try command.model.parsedLevels() }

@@ -150,17 +150,23 @@ struct ModelDirectory {
     func architectureDigest() throws(EngineError) -> SHA256Digest {
         let bytes = try data(.configuration)
         return try checked {
-            var members = try JSONSerialization.jsonObject(with: bytes) as? [String: Any] ?? [:]
-            let levels = members["cms_levels"] as? [[String: Any]] ?? []
-            members["cms_levels"] = levels.map { level in
-                var kept = level.filter { !["learning_rate", "momentum"].contains($0.key) }
-                if var slots = kept["slots"] as? [String: Any] {
-                    slots["capacity"] = nil
-                    kept["slots"] = slots
-                }
-                return kept
+            guard case .object(var members) = try JSONDecoder().decode(JSONValue.self, from: bytes) else {
+                throw self.error("config.json is no object")
             }
-            return SHA256Digest(of: try JSONSerialization.data(withJSONObject: members, options: .sortedKeys))
+            let changeable: Set = ["learning_rate", "momentum"]
+            if case .array(let levels)? = members["cms_levels"] {
+                members["cms_levels"] = .array(
+                    levels.map { level in
+                        guard case .object(var kept) = level else { return level }
+                        kept = kept.filter { !changeable.contains($0.key) }
+                        if case .object(var slots)? = kept["slots"] {
+                            slots["capacity"] = nil
+                            kept["slots"] = .object(slots)
+                        }
+                        return .object(kept)
+                    })
+            }
+            return SHA256Digest(of: Data(JSONValue.object(members).canonicalText.utf8))
         }
     }
 

@@ -59,7 +59,7 @@ struct Decode: ParsableCommand {
         let work = TokenWork(configuration)
         var own = work.stateBytes
         if fastDelta, let level = configuration.levels.first {
-            own += Double(8 * configuration.layers * configuration.width * configuration.width * level.hiddenMultiple)
+            own += Double(4 * configuration.layers * level.linkWeights(ofModel: configuration.width))
         }
         let bytes = Double(weights.held.bytes) + work.initialBytes + Double(streams) * own
         let rate = Roofline.readingRate(bytes: Int(bytes))

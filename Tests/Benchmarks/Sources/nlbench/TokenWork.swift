@@ -13,7 +13,7 @@ struct TokenWork {
 
     init(_ c: HopeConfiguration) {
         let width = Double(c.width)
-        let links = c.levels.reduce(0.0) { $0 + 2 * width * width * Double($1.hiddenMultiple) }
+        let links = Double(c.levels.reduce(0) { $0 + $1.linkWeights(ofModel: c.width) })
         dense = Double(c.layers) * (5 * width * width + links) + Double(c.vocabularySize) * width
 
         let (d, m) = (Double(c.headWidth), Double(c.memoryHiddenWidth))
