@@ -2,8 +2,8 @@ internal import CKernels
 
 /// One head of one memory, W̄ = W_0 + Δ̄, in reading layout.
 ///
-/// W_0 is shared by all streams, Δ̄ is this stream's. They are multiplied apart and the results added: a sum of the
-/// matrices would cost as much as the product it saves, once for each stream.
+/// W_0 is shared by all streams, Δ̄ is this stream's. They are multiplied apart and the results added, since Δ̄ decays within
+/// a chunk; where it doesn't, ``HeadSums`` are read.
 struct HeadMemory<S: TensorScalar> {
     /// d and m.
     let head: Int
@@ -15,34 +15,12 @@ struct HeadMemory<S: TensorScalar> {
     /// Δ̄1ᵀ `[m, d]` and Δ̄2ᵀ `[d, m]`.
     let delta1T: UnsafeMutablePointer<S>
     let delta2T: UnsafeMutablePointer<S>
-    /// False where the memory does not adapt, so that Δ̄ is zero.
-    let adapts: Bool
 
     /// Asks for Δ̄, which comes from main memory where many streams are served, while something else is computed.
     func prefetch() {
-        guard adapts else { return }
         let bytes = head * hidden * MemoryLayout<S>.stride
         nl_prefetch_pages(delta2T, bytes)
         nl_prefetch_pages(delta1T, bytes)
-    }
-
-    /// y = M̄(z) = z + W̄1 silu(W̄2 z) (NL Eq. 89).
-    ///
-    /// - Parameters:
-    ///   - z: `count` rows of d numbers, each `stride` after the last.
-    ///   - y: `[count, d]`.
-    func retrieve(
-        _ count: Int, _ z: UnsafePointer<S>, stride: Int, into y: UnsafeMutablePointer<S>, _ scratch: Scratch<S>
-    ) {
-        var scratch = scratch
-        let a = scratch.take(count * hidden)
-        let s = scratch.take(count * hidden)
-        multiplySmall(count, hidden, head, z, stride, w2T, hidden, a, hidden)
-        if adapts { multiplySmall(count, hidden, head, z, stride, delta2T, hidden, a, hidden, accumulate: true) }
-        S.silu(count * hidden, a, s)
-        for row in 0..<count { (y + row * head).update(from: z + row * stride, count: head) }
-        multiplySmall(count, head, hidden, s, hidden, w1T, head, y, head, accumulate: true)
-        if adapts { multiplySmall(count, head, hidden, s, hidden, delta1T, head, y, head, accumulate: true) }
     }
 }
 

@@ -5,6 +5,9 @@
 struct HeadUnit<S: TensorScalar> {
     let geometry: MixerGeometry<S>
     let memories: InlineArray<5, HeadMemory<S>>
+    let sums: HeadSums<S>
+    /// Whether `sums` are those of the memories as they stand.
+    let hasSums: Bool
     let gates: Gates
     let rows: Rows
     let open: Open
@@ -52,6 +55,7 @@ struct HeadUnit<S: TensorScalar> {
     func run() {
         let tensor = Tensor<S>(uninitialized: [scratchCount])
         let scratch = Scratch(tensor)
+        if !hasSums { sumProjections() }
         var done = 0
         while done < rows.count {
             let filled = (open.position + done) % geometry.span
@@ -71,30 +75,29 @@ struct HeadUnit<S: TensorScalar> {
         let stride = 4 * geometry.width
         let y = scratch.take(count * d)
         let scales = scratch.take(count)
-        memories[MemoryKind.value.index].prefetch()
-        memories[MemoryKind.key.index].retrieve(count, rows.key + first * stride, stride: stride, into: y, scratch)
+        sums.prefetch(.value)
+        sums.retrieve(.key, count, rows.key + first * stride, stride: stride, into: y, scratch)
         S.unitRows(count, d, y, open.key + filled * d, scales)
-        memories[MemoryKind.stepSize.index].prefetch()
-        memories[MemoryKind.value.index].retrieve(count, rows.value + first * stride, stride: stride, into: y, scratch)
+        sums.prefetch(.stepSize)
+        sums.retrieve(.value, count, rows.value + first * stride, stride: stride, into: y, scratch)
         S.unitRows(count, d, y, open.value + filled * d, scales)
 
         let input = rows.input + first * geometry.width
-        memories[MemoryKind.retention.index].prefetch()
+        sums.prefetch(.retention)
         memories[MemoryKind.main.index].prefetch()
-        memories[MemoryKind.stepSize.index].retrieve(count, input, stride: geometry.width, into: y, scratch)
+        let logits = scales
+        sums.readOut(
+            .stepSize, count, input, stride: geometry.width, readout: gates.stepSizeReadout, into: logits, scratch)
         for row in 0..<count {
-            let logit = S.dot(d, y + row * d, gates.stepSizeReadout) + gates.stepSizeBias
-            open.stepSize[filled + row] = geometry.stepSizeMaximum * S.sigmoid(logit)
+            open.stepSize[filled + row] = geometry.stepSizeMaximum * S.sigmoid(logits[row] + gates.stepSizeBias)
         }
         guard geometry.retains else {  // α = 1
             (open.logRetention + filled).update(repeating: 0, count: count)
             return
         }
-        memories[MemoryKind.retention.index].retrieve(count, input, stride: geometry.width, into: y, scratch)
-        for row in 0..<count {
-            let logit = S.dot(d, y + row * d, gates.retentionReadout) + gates.retentionBias
-            open.logRetention[filled + row] = S.logSigmoid(logit)
-        }
+        sums.readOut(
+            .retention, count, input, stride: geometry.width, readout: gates.retentionReadout, into: logits, scratch)
+        for row in 0..<count { open.logRetention[filled + row] = S.logSigmoid(logits[row] + gates.retentionBias) }
     }
 
     /// The main memory over the same rows, chunk by chunk.
@@ -164,16 +167,24 @@ struct HeadUnit<S: TensorScalar> {
             memories[kind.index].append(chunk, decay, scratch)
             memories[kind.index].close(chunk, decay, radius: geometry.radius, scratch)
         }
+        sumProjections()
         let main = memories[MemoryKind.main.index]
         open.boundary1T?.update(from: main.delta1T, count: d * m)
         open.boundary2T?.update(from: main.delta2T, count: d * m)
+    }
+
+    private func sumProjections() {
+        sums.fill(.key, memories[MemoryKind.key.index])
+        sums.fill(.value, memories[MemoryKind.value.index])
+        sums.fill(.stepSize, memories[MemoryKind.stepSize.index], readout: gates.stepSizeReadout)
+        sums.fill(.retention, memories[MemoryKind.retention.index], readout: gates.retentionReadout)
     }
 
     private var scratchCount: Int {
         let g = geometry
         let r = Scratch<S>.rounded
         let longest = min(rows.count, g.span)
-        let generating = r(longest * g.head) + r(longest) + 2 * r(longest * g.hidden)
+        let generating = r(longest * g.head) + r(longest) + HeadSums<S>.scratchCount(g.hidden, longest)
         let new = min(rows.count, g.chunk)
         let main =
             ChunkDecay<S>.scratchCount(g.chunk, new) + 4 * r(new * g.head) + r(new) + r(g.head)

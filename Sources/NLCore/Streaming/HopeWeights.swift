@@ -48,6 +48,8 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
         let output: PanelMatrix<S>
         /// W_□,0.
         let memories: PerMemory<Memory>
+        /// Stands for `memories`.
+        let identity = MemoryIdentity()
         /// r_η, r_α, `[H, d]`, and b_η, b_α, `[H]`.
         let stepSizeReadout: Tensor<S>
         let stepSizeBias: Tensor<S>

@@ -52,12 +52,18 @@ extension StreamState {
     }
 
     /// Gives the state its own copy of everything that reading `count` tokens writes.
-    mutating func makeWritable(reading count: Int, _ c: HopeConfiguration) {
+    mutating func makeWritable(reading count: Int, _ weights: HopeWeights<S>) {
+        let c = weights.configuration
         if c.usesAttention { return cache.makeWritable(reading: count, after: position, c) }
         let after = position + count
         let closesChunk = after / c.chunkSize > position / c.chunkSize
         let closesSpan = after / c.projectionChunkSize > position / c.projectionChunkSize
-        for index in layers.indices { layers[index].makeWritable(closesChunk, closesSpan, c.adaptiveMemories) }
+        let geometry = MixerGeometry<S>(c)
+        for (index, block) in zip(layers.indices, weights.blocks) {
+            guard case .titans(let own) = block.mixer else { continue }
+            layers[index].makeWritable(closesChunk, closesSpan, c.adaptiveMemories)
+            layers[index].makeSumsWritable(closesSpan, geometry, own.identity)
+        }
     }
 
     /// Notes what was read.
@@ -79,5 +85,16 @@ extension StreamLayer {
         for kind in adaptive { delta[kind] = delta[kind].copied() }
         boundaryMain = boundaryMain.copied()
         boundaryHistory = boundaryHistory.copy()
+    }
+
+    /// Sums of these weights that the stream owns alone if they change.
+    fileprivate mutating func makeSumsWritable(
+        _ closesSpan: Bool, _ geometry: MixerGeometry<S>, _ weights: MemoryIdentity
+    ) {
+        guard sums?.weights === weights, sums?.isFilled == true else {
+            sums = ProjectionSums(geometry, weights)
+            return
+        }
+        if closesSpan && !isKnownUniquelyReferenced(&sums) { sums = sums.map(ProjectionSums.init(copying:)) }
     }
 }

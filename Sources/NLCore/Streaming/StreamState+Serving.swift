@@ -11,6 +11,12 @@ extension StreamState {
         return state
     }
 
+    /// Drops what is derived of the state and the weights, half as much again as the state: a stream that rests does without,
+    /// and derives it anew when it reads on, to the same bits.
+    public mutating func dropDerived() {
+        for index in layers.indices { layers[index].sums = nil }
+    }
+
     /// ‖Δ‖ of all memories of all layers, after the last chunk that each was written with; 0 where there are none.
     public var deltaNorm: Double {
         @specialized(where S == Float)

@@ -83,6 +83,8 @@ struct StreamLayer<S: TensorScalar>: Sendable {
     /// The rows of `u` before the last multiple of C_p, `[w − 1, D]`.
     var boundaryHistory: Tensor<S>
     var open: OpenRows<S>
+    /// What the four projection memories are read from; nil until the stream reads on.
+    var sums: ProjectionSums<S>?
 
     init(_ c: HopeConfiguration) {
         let zero = MemoryWeights<Tensor<S>>(

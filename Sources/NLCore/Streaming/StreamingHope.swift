@@ -16,7 +16,7 @@ public enum StreamingHope<S: TensorScalar> {
         if inputs.isEmpty { return [] }
         let pass = StreamingPass(inputs, weights)
         for index in inputs.indices {
-            inputs[index].state.makeWritable(reading: inputs[index].tokens.count, weights.configuration)
+            inputs[index].state.makeWritable(reading: inputs[index].tokens.count, weights)
         }
         let logits = pass.run(inputs)
         for (index, own) in logits.enumerated() {

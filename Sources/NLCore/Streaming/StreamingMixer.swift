@@ -95,6 +95,7 @@ struct StreamingMixer<S: TensorScalar> {
             let (head, stream) = (index / streams, index % streams)
             unit(head, batch.spans[stream], shared, own[stream]).run()
         }
+        for layer in layers { layer.sums?.isFilled = true }
     }
 
     private func unit(
@@ -107,12 +108,12 @@ struct StreamingMixer<S: TensorScalar> {
             HeadMemory(
                 head: d, hidden: m, w1T: shared.w1T[index] + matrix, w2T: shared.w2T[index] + matrix,
                 w1: shared.w1[index] + matrix, delta1T: own.delta1T[index] + matrix,
-                delta2T: own.delta2T[index] + matrix, adapts: g.adapts[index])
+                delta2T: own.delta2T[index] + matrix)
         }
         let left = projected.pointer + span.first * 4 * g.width + head * d
         let column = span.first * g.width + head * d
         return HeadUnit(
-            geometry: g, memories: memories,
+            geometry: g, memories: memories, sums: ProjectionSums.head(head, of: own.sums, g), hasSums: own.hasSums,
             gates: .init(
                 stepSizeReadout: shared.stepSizeReadout + head * d, stepSizeBias: shared.stepSizeBias[head],
                 retentionReadout: shared.retentionReadout + head * d, retentionBias: shared.retentionBias[head],
@@ -166,6 +167,8 @@ private struct StreamPointers<S: TensorScalar> {
     let w2: UnsafeMutablePointer<S>
     let boundary1T: UnsafeMutablePointer<S>?
     let boundary2T: UnsafeMutablePointer<S>?
+    let sums: UnsafeMutablePointer<S>
+    let hasSums: Bool
 
     init(_ layer: StreamLayer<S>, _ span: StreamBatch.Span, writesBoundary: Bool) {
         delta1T = InlineArray { layer.delta[MemoryKind.allCases[$0]].w1.pointer }
@@ -179,5 +182,7 @@ private struct StreamPointers<S: TensorScalar> {
         w2 = layer.open.w2.pointer
         boundary1T = writesBoundary ? layer.boundaryMain.w1.pointer : nil
         boundary2T = writesBoundary ? layer.boundaryMain.w2.pointer : nil
+        guard let sums = layer.sums else { preconditionFailure("a state is made writable before it reads on") }
+        (self.sums, hasSums) = (sums.values.pointer, sums.isFilled)
     }
 }

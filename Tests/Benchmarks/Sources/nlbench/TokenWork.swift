@@ -7,7 +7,8 @@ struct TokenWork {
     let dense: Double
     /// Multiply-adds of reading and writing the memories.
     let memories: Double
-    /// Bytes of W_0 and of one stream's Δ that a token reads in decoding, each once.
+    /// Bytes of W_0 and of one stream's memories that a token reads in decoding, each once: of the main memory W_0, in both
+    /// directions of the outer layer, and Δ; of the others their sum, and of step size and retention its inner layer alone.
     let initialBytes: Double
     let stateBytes: Double
 
@@ -28,8 +29,8 @@ struct TokenWork {
         let within = halves * (d + m)
         let heads = Double(c.heads * c.layers)
         memories = heads * (read + written + within)
-        initialBytes = heads * (2 * kinds + 1) * matrix * 4
-        stateBytes = heads * 2 * kinds * matrix * 4
+        initialBytes = heads * 3 * matrix * 4
+        stateBytes = heads * (2 + 6) * matrix * 4
     }
 
     /// Operations of a training step for each of its tokens: forward, and twice that backward.

@@ -1,3 +1,4 @@
+import NLCore
 import Synchronization
 
 /// Who holds which session, and the states of those used last, so that a session that goes on need not be read from
@@ -37,7 +38,8 @@ final class SessionRegistry: Sendable {
     func checkIn(_ id: String, _ content: SessionContent?) {
         state.withLock { state in
             state.inUse.remove(id)
-            guard let content else { return }
+            guard var content else { return }
+            content.stream.dropDerived()
             state.forget(id)
             state.cached[id] = content
             state.order.append(id)
