@@ -4,12 +4,13 @@
     Tests/Benchmarks/compare.py --data DATA --work DIR --python VENV/bin/python            small, three seeds, and ablations
     Tests/Benchmarks/compare.py --data DATA --work DIR --python VENV/bin/python --size medium --seeds 1
     Tests/Benchmarks/compare.py --data DATA --work DIR --python VENV/bin/python --tune     learning rates, on other text
+    Tests/Benchmarks/compare.py --data DATA --work DIR --python VENV/bin/python --speed    tokens/s of training, in turns
 
 DATA is the folder of `wikipedia-en-2015`, `english-novels`, `tinystories` and `lambada`. Models are those of
 shapes/compare/SIZE, trained by `nlserver pretrain`, and gated DeltaNet (reference/gated_deltanet.py, PyTorch); one
 tokenizer, one corpus, AdamW, 16 sequences of 256 a step, the same schedule, each with the best of the learning rates that
 --tune tried. A run that has its result in DIR is not repeated, one that was cut goes on (gated DeltaNet begins anew), so
-the command may be stopped at any time. Small: 1.15 M parameters, 5 M tokens, 4 to 8 minutes a run on two cores; medium:
+the command may be stopped at any time. Speed is measured apart, on a machine that does nothing else meanwhile. Small: 1.15 M parameters, 5 M tokens, 4 to 8 minutes a run on two cores; medium:
 2.8 M, 10 M tokens, 15 to 30. VENV has PyTorch and tokenizers. Rates are tuned for each size; one that was not takes the
 small size's. `comparison_plots.py` draws what --json wrote.
 """
@@ -33,6 +34,7 @@ DELTANET = "gated-deltanet"
 MODELS = ["transformer", DELTANET, "titans", "hope-attention", "hope"]
 ABLATIONS = ["hope-no-delta", "hope-no-retain", "hope-no-cms", "hope-no-key", "hope-no-value"]
 GRID, TUNED_ON, UNTUNED = [0.006, 0.012, 0.024], 2_000_000, "0.012"
+SPEED_STEPS, SPEED_TURNS = 40, 3
 
 
 def parse():
@@ -45,6 +47,7 @@ def parse():
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--tokens", type=int, help="to train on, instead of the size's own")
     parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--speed", action="store_true")
     parser.add_argument("--passages", type=int, default=1000, help="of LAMBADA")
     parser.add_argument("--binary", default=".build/release/nlserver")
     parser.add_argument("--nlbench", help="a built nlbench (default: built now)")
@@ -115,7 +118,7 @@ class Harness:
         steps = {s["step"]: s for s in map(json.loads, log.read_text().splitlines())}
         seconds = self.step_seconds(model, [steps[k] for k in sorted(steps)])
         curve = [statistics.fmean(steps[s]["loss"] for s in range(end - 49, end + 1)) for end in range(50, max(steps) + 1, 50)]
-        return {"curve_every_50_steps": curve, "tokens_per_second": 16 * 256 / statistics.median(seconds)}
+        return {"curve_every_50_steps": curve}, 16 * 256 / statistics.median(seconds)
 
     @staticmethod
     def step_seconds(model, steps):
@@ -160,6 +163,19 @@ class Harness:
                 tuned.write_text(json.dumps(rates, indent=1))
                 shutil.rmtree(output)
 
+    def speed(self, models):
+        """Trains each model for some steps, in turns: {model: [tokens/s of each turn]}."""
+        measured = {model: [] for model in models}
+        for _ in range(SPEED_TURNS):
+            for model in models:
+                output = self.work / "speed" / model
+                shutil.rmtree(output, ignore_errors=True)
+                _, rate = self.train(model, self.options.size, 100, self.rate(model), SPEED_STEPS * 16 * 256, output)
+                measured[model].append(rate)
+                say(f"{model}: {rate:,.0f} tokens/s")
+                shutil.rmtree(output)
+        (self.work / f"speed-{self.options.size}.json").write_text(json.dumps(measured, indent=1))
+
     def result(self, model, seed):
         size = self.options.size
         tokens = self.options.tokens or SIZES[size][0]
@@ -171,7 +187,7 @@ class Harness:
                 raise SystemExit(f"{path} is of {found['tokens']} tokens, not {tokens}: choose another --work")
             return found
         rate = self.rate(model)
-        trained = self.train(model, size, seed, rate, tokens, output)
+        trained, _ = self.train(model, size, seed, rate, tokens, output)
         texts = [f"{name}={self.texts}/{file}" for name, file in (("wikipedia", "held-out.jsonl"), ("novels", "held-out-novels.jsonl"), ("stories", "held-out-stories.jsonl"))]
         found = self.evaluate(model, output, ["--text", *texts, "--long", self.texts / "long.jsonl", "--last-words",
                                               self.texts / "lambada.jsonl", "--passages", self.options.passages])
@@ -181,8 +197,8 @@ class Harness:
         return found
 
 
-def table(results):
-    """Means over the seeds, and from the least to the most."""
+def table(results, speeds):
+    """Means over the seeds, and from the least to the most; of the speed, medians."""
     lines = ["| model | parameters | seeds | Wikipedia | novels | stories | to 256 tokens, from 16,384 | LAMBADA | tokens/s |", "|---|---|---|---|---|---|---|---|---|"]
     for model in dict.fromkeys(r["model"] for r in results):
         own = [r for r in results if r["model"] == model]
@@ -191,10 +207,14 @@ def table(results):
             mean = format(statistics.fmean(values), form)
             return mean if len(values) == 1 else f"{mean} ({format(min(values), form)}–{format(max(values), form)})"
 
+        def speed(model):
+            turns = speeds.get(model)
+            return f"{statistics.median(turns):,.0f} ({min(turns):,.0f}–{max(turns):,.0f})" if turns else "not measured"
+
         domains = [spread([r["bits_per_byte"][d] for r in own]) for d in ("wikipedia", "novels", "stories")]
         ends = [spread([r["by_position"][i]["bits_per_byte"] for r in own], ".3f") for i in (0, -1)]
         words = f"{spread([100 * r['last_words']['accuracy'] for r in own], '.2f')} %, {statistics.fmean(r['last_words']['perplexity'] for r in own):,.0f}"
-        lines.append(f"| {model} | {own[0]['parameters']:,} | {len(own)} | {' | '.join(domains)} | {', '.join(ends)} | {words} | {spread([r['tokens_per_second'] for r in own], ',.0f')} |")
+        lines.append(f"| {model} | {own[0]['parameters']:,} | {len(own)} | {' | '.join(domains)} | {', '.join(ends)} | {words} | {speed(model)} |")
     return "\n".join(lines)
 
 
@@ -211,6 +231,8 @@ def main():
     harness = Harness(options)
     if options.tune:
         return harness.tune(options.models or MODELS)
+    if options.speed:
+        return harness.speed(options.models or MODELS)
     models = options.models or MODELS + (ABLATIONS if options.size == "small" else [])
     # Seed by seed, so that a run that is stopped has all models of the first ones.
     results = []
@@ -219,9 +241,11 @@ def main():
             results.append(harness.result(model, seed))
             check_sizes(results)
     results.sort(key=lambda r: (models.index(r["model"]), r["seed"]))
-    print(table(results))
+    path = harness.work / f"speed-{options.size}.json"
+    speeds = json.loads(path.read_text()) if path.exists() else {}
+    print(table(results, speeds))
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine.facts(), "results": results}, indent=1))
+        options.json.write_text(json.dumps({"machine": machine.facts(), "tokens_per_second": speeds, "results": results}, indent=1))
 
 
 if __name__ == "__main__":

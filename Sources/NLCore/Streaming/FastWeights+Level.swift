@@ -1,11 +1,14 @@
 extension FastWeights where S == Float {
     /// Prepares what a session's level has learned: factors stay factors, so that a session holds no whole matrices.
     ///
+    /// - Parameter precision: how the shared weights are held; factors are small, and held as they are.
     /// - Throws: ``FastWeightsError`` for a tensor that is no part of a link.
-    public init(_ configuration: HopeConfiguration, _ level: LevelState) throws(FastWeightsError) {
+    public init(
+        _ configuration: HopeConfiguration, _ level: LevelState, precision: WeightPrecision = .f32
+    ) throws(FastWeightsError) {
         let factors = Dictionary(uniqueKeysWithValues: level.definition.factored.map { ($0.matrix, $0) })
         let whole = Set(level.definition.adapted.map(\.name)).subtracting(factors.keys)
-        try self.init(configuration, level.contribution(to: whole))
+        try self.init(configuration, level.contribution(to: whole), precision: precision)
         guard !factors.isEmpty else { return }
         func pair(_ name: String) -> (outer: Tensor<Float>, inner: Tensor<Float>)? {
             guard let own = factors[name], let outer = level.delta[own.outerName],

@@ -49,11 +49,15 @@ public struct FastWeights<S: TensorScalar>: Sendable {
 
     /// Prepares a level's Δθ.
     ///
-    /// - Parameter delta: tensors of CMS links under their checkpoint names (`blocks.3.levels.0.up`, `.down`, `.gain`);
-    ///   links that are not named have no Δ.
+    /// - Parameters:
+    ///   - delta: tensors of CMS links under their checkpoint names (`blocks.3.levels.0.up`, `.down`, `.gain`); links that
+    ///     are not named have no Δ.
+    ///   - precision: how the shared weights are held; where those are rounded, so is what is read of Δ.
     /// - Throws: ``FastWeightsError`` for any other tensor, and for a shape that is not the link's.
     @specialized(where S == Float)
-    public init(_ configuration: HopeConfiguration, _ delta: ParameterSet<S>) throws(FastWeightsError) {
+    public init(
+        _ configuration: HopeConfiguration, _ delta: ParameterSet<S>, precision: WeightPrecision = .f32
+    ) throws(FastWeightsError) {
         linksPerBlock = configuration.linksPerBlock
         var links = [Link](repeating: Link(), count: configuration.layers * linksPerBlock)
         var unused = Set(delta.names)
@@ -66,6 +70,7 @@ public struct FastWeights<S: TensorScalar>: Sendable {
             return nil
         }
         let width = configuration.width
+        let form = precision.changeForm
         for layer in 0..<configuration.layers {
             for (index, link) in configuration.links(ofBlock: layer).enumerated() {
                 let name = link.name
@@ -74,13 +79,13 @@ public struct FastWeights<S: TensorScalar>: Sendable {
                 var above: Change?
                 if link.isGated, gate != nil || up != nil {
                     let zeros = Tensor<S>.zeros([link.hidden, width])
-                    above = .whole(PanelMatrix([gate ?? zeros, up ?? zeros]))
+                    above = .whole(PanelMatrix([gate ?? zeros, up ?? zeros], form))
                 } else if let up {
-                    above = .whole(PanelMatrix([up]))
+                    above = .whole(PanelMatrix([up], form))
                 }
                 links[layer * linksPerBlock + index] = Link(
                     gain: find("\(name).gain", [width]), up: above,
-                    down: find("\(name).down", [width, link.hidden]).map { .whole(PanelMatrix([$0])) })
+                    down: find("\(name).down", [width, link.hidden]).map { .whole(PanelMatrix([$0], form)) })
             }
         }
         if let mistake { throw mistake }

@@ -73,6 +73,36 @@ import Testing
         }
     }
 
+    /// A session's Δ is read as bfloat16s where weights are rounded, and to the bit where they are not.
+    @Test(arguments: [0, 1], WeightPrecision.allCases)
+    func aSessionsOwnWeightsAreRoundedWhereTheOthersAre(model: Int, precision: WeightPrecision) throws {
+        let (c, parameters) = Self.models[model]
+        let level = try #require(try LevelDefinition.levels(of: c).first { $0.role == .reading })
+        var random = SeededRandom(seed: 8)
+        var delta = ParameterSet<Float>()
+        for tensor in level.tensors {
+            delta[tensor.name] = Tensor(
+                (0..<tensor.shape.count).map { _ in Float(random.nextNormal()) * 0.1 }, shape: tensor.shape)
+        }
+        let rounded = delta.mapTensors {
+            Tensor($0.elements.map { float(bfloat16Bits: bfloat16Bits($0)) }, shape: $0.shape)
+        }
+        let weights = try HopeWeights(c, parameters)
+        let tokens = StreamingCases.tokens(30, of: c.vocabularySize, seed: 2)
+        let found = try StreamingCases.read(
+            tokens, [30], weights, fast: FastWeights(c, delta, precision: precision)
+        ).logits
+        let isExact = precision == .auto || precision == .f32
+        let expected = try StreamingCases.read(
+            tokens, [30], weights, fast: FastWeights(c, isExact ? delta : rounded)
+        ).logits
+        expectSame(found, expected, "\(precision)")
+        let other = try StreamingCases.read(
+            tokens, [30], weights, fast: FastWeights(c, isExact ? rounded : delta)
+        ).logits
+        #expect(found != other)
+    }
+
     @Test(arguments: [0, 1], [WeightPrecision.bf16, .bf16Both, .int8])
     func aStreamsBitsDoNotDependOnTheBatch(model: Int, precision: WeightPrecision) throws {
         let c = Self.models[model].0

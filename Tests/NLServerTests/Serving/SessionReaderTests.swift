@@ -27,7 +27,7 @@ import Testing
 
     @Test func readingOnCopiesTheStateOnceAtMost() throws {
         let shared = SessionContent(model)
-        var reader = try SessionReader(shared, levels: space.levels, learns: false)
+        var reader = try SessionReader(shared, space: space, learns: false)
         try advance(&reader, [5], sent: true)
         let own = reader.content.stream.layers.map { ObjectIdentifier($0.open) }
         #expect(own != shared.stream.layers.map { ObjectIdentifier($0.open) }, "what others hold is not written")
@@ -39,17 +39,17 @@ import Testing
     }
 
     @Test func segmentsEndWhereTheStreamSaysSo() throws {
-        var learning = try SessionReader(SessionContent(model), levels: space.levels, learns: true)
+        var learning = try SessionReader(SessionContent(model), space: space, learns: true)
         #expect(learning.segmentLength(100) == 8)
         #expect(learning.segmentLength(3) == 3)
         try advance(&learning, [0, 5, 6], sent: true)
         #expect(learning.segmentLength(100) == 5)
-        let frozen = try SessionReader(SessionContent(model), levels: space.levels, learns: false)
+        let frozen = try SessionReader(SessionContent(model), space: space, learns: false)
         #expect(frozen.segmentLength(1_000) == 256)
     }
 
     @Test func aWindowIsHeldUntilItsNextTokenIsKnown() throws {
-        var reader = try SessionReader(SessionContent(model), levels: space.levels, learns: true)
+        var reader = try SessionReader(SessionContent(model), space: space, learns: true)
         try advance(&reader, [0, 5, 6, 7, 8, 9, 10, 11], sent: true)
         let window = try #require(reader.content.window)
         #expect(window.next == .unknown && window.tokens == [0, 5, 6, 7, 8, 9, 10, 11])

@@ -33,7 +33,8 @@ struct Decode: ParsableCommand {
         for number in streams {
             var readers = try (0..<number).map { _ in
                 StreamInput(
-                    state: StreamState<Float>(bench.configuration), tokens: bench.tokens(count), fast: try fast(bench))
+                    state: StreamState<Float>(bench.configuration), tokens: bench.tokens(count),
+                    fast: try fast(bench, precision))
             }
             try advance(&readers, weights)
             let start = readers
@@ -59,7 +60,8 @@ struct Decode: ParsableCommand {
         let work = TokenWork(configuration)
         var own = work.stateBytes
         if fastDelta, let level = configuration.levels.first {
-            own += Double(4 * configuration.layers * level.linkWeights(ofModel: configuration.width))
+            let bytes = [.auto, .f32].contains(weights.precision) ? 4 : 2
+            own += Double(bytes * configuration.layers * level.linkWeights(ofModel: configuration.width))
         }
         let bytes = Double(weights.held.bytes) + work.initialBytes + Double(streams) * own
         let rate = Roofline.readingRate(bytes: Int(bytes))
@@ -80,11 +82,11 @@ struct Decode: ParsableCommand {
     }
 
     /// A Δθ of the fast level's size; small, so that the streams stay in a range that a session's would be in.
-    private func fast(_ bench: Workbench) throws -> FastWeights<Float>? {
+    private func fast(_ bench: Workbench, _ precision: WeightPrecision) throws -> FastWeights<Float>? {
         guard fastDelta, let level = try LevelDefinition.levels(of: bench.configuration).first else { return nil }
         var delta = ParameterSet<Float>()
         for tensor in level.tensors { delta[tensor.name] = Tensor(repeating: 1e-4, shape: tensor.shape) }
-        return try FastWeights(bench.configuration, delta)
+        return try FastWeights(bench.configuration, delta, precision: precision)
     }
 
     /// A stream one token before a multiple of C_p, where its state is largest.

@@ -52,7 +52,7 @@ final class GenerationTask: RunningTask {
         self.hold = hold
         self.conclude = conclude
         let learns = plan.request.session != nil && plan.request.learn != .none
-        reader = try SessionReader(content, levels: space.levels, learns: learns)
+        reader = try SessionReader(content, space: space, learns: learns)
         sampler = Sampler(seed: plan.seed)
         decoder = StreamingDecoder(model.tokenizer, skipSpecialTokens: true)
         matcher = StopMatcher(plan.request.stop)

@@ -37,7 +37,7 @@ extension Serving {
                             caller.generation.store(space.generation, ordering: .relaxed)
                             return ScoringTask(
                                 tokens, space: space, state: content.stream,
-                                fast: try content.fastWeights(context.model.configuration),
+                                fast: try content.fastWeights(beside: space.weights),
                                 isCancelled: { caller.isGone }, reply: reply)
                         }, refuse: { reply.resume(throwing: $0) }, isWanted: { !caller.isGone }))
             }

@@ -30,13 +30,13 @@ struct SessionContent: Sendable {
         openLearned = []
     }
 
-    /// The fast level laid out for reading; nil while it adds nothing.
+    /// The fast level laid out for reading beside some weights; nil while it adds nothing.
     ///
     /// - Throws: ``EngineError/storage(_:message:)`` if it does not fit the model.
-    func fastWeights(_ configuration: HopeConfiguration) throws(EngineError) -> FastWeights<Float>? {
+    func fastWeights(beside weights: HopeWeights<Float>) throws(EngineError) -> FastWeights<Float>? {
         guard fast.counters.updates > 0 else { return nil }
         do {
-            return try FastWeights(configuration, fast)
+            return try FastWeights(weights.configuration, fast, precision: weights.precision)
         } catch {
             throw .storage(.damaged, message: "The session's fast level does not fit the model: \(error).")
         }

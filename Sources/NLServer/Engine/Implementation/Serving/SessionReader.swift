@@ -15,19 +15,20 @@ struct SessionReader {
     private(set) var fastWeights: FastWeights<Float>?
     /// Updates of the fast level so far in this request.
     private(set) var updates = 0
-    private let levels: SpaceLevels
+    private let space: PublishedSpace
     private let learns: Bool
 
     /// - Parameters:
-    ///   - levels: what the request reads, to its end.
+    ///   - space: what the request reads, to its end.
     ///   - learns: whether the fast level may move.
-    init(_ content: SessionContent, levels: SpaceLevels, learns: Bool) throws(EngineError) {
+    init(_ content: SessionContent, space: PublishedSpace, learns: Bool) throws(EngineError) {
         self.content = content
-        self.levels = levels
+        self.space = space
         self.learns = learns
-        fastWeights = try content.fastWeights(levels.configuration)
+        fastWeights = try content.fastWeights(beside: space.weights)
     }
 
+    private var levels: SpaceLevels { space.levels }
     private var windowSize: Int { levels.configuration.projectionChunkSize }
 
     /// How many of `remaining` tokens are read next. Depends on the place in the stream alone, not on who else reads,
@@ -97,6 +98,6 @@ struct SessionReader {
         }
         updates += 1
         content.lastFastUpdate = Date()
-        fastWeights = try content.fastWeights(levels.configuration)
+        fastWeights = try content.fastWeights(beside: space.weights)
     }
 }
