@@ -81,7 +81,7 @@ public struct HopeParameters<Content> {
     public struct Link {
         /// g, `[D]`.
         public var gain: Content
-        /// W_gate, `[hidden, D]`, of a Transformer's MLP.
+        /// W_gate, `[hidden, D]`, of a Transformer's MLP and of levels that ask for one.
         public var gate: Content?
         /// W↑, `[hidden, D]`.
         public var up: Content

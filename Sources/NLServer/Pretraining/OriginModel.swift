@@ -64,6 +64,7 @@ struct OriginModel {
         compare("--projection-chunk-size", options.projectionChunkSize, c.projectionChunkSize)
         compare("--memory-hidden-multiple", options.memoryHiddenMultiple, c.memoryHiddenMultiple)
         compare("--conv-window", options.convWindow, c.convolutionWindow)
+        compare("--step-size-max", options.stepSizeMax, c.stepSizeMaximum)
         if let file = options.config {
             var read = try ModelOptions.configuration(of: file)
             (read.bosTokenID, read.eosTokenID) = (c.bosTokenID, c.eosTokenID)

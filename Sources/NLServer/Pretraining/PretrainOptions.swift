@@ -35,6 +35,8 @@ struct ModelOptions: ParsableArguments {
     var memoryHiddenMultiple: Int?
     @Option(help: "Taps of the causal convolution. (default: 4)")
     var convWindow: Int?
+    @Option(help: "η_max, the most that a memory's write steps; up to 1. (default: 0.1)")
+    var stepSizeMax: Double?
 
     func configuration(tokenizer: PreparedTokenizer) throws -> HopeConfiguration {
         let vocabulary = tokenizer.tokenizer.vocabularySize
@@ -53,6 +55,7 @@ struct ModelOptions: ParsableArguments {
         result.projectionChunkSize = projectionChunkSize ?? 64
         result.memoryHiddenMultiple = memoryHiddenMultiple ?? 1
         result.convolutionWindow = convWindow ?? 4
+        result.stepSizeMaximum = stepSizeMax ?? result.stepSizeMaximum
         return result
     }
 

@@ -71,6 +71,7 @@ import Testing
         let changes = [
             (["--learning-rate", "0.02"], "schedule.peak"), (["--layers", "3"], "model.num_hidden_layers"),
             (["--seed", "9"], "seed"), (["--steps", "5"], "schedule.totalSteps"),
+            (["--step-size-max", "1"], "model.step_size_max"),
         ]
         for (change, key) in changes {
             let arguments = PretrainingFixture.arguments(data: data, output: output, steps: 4, change)
