@@ -10,12 +10,13 @@ DATA is the folder of `wikipedia-en-2015`, `english-novels`, `tinystories` and `
 shapes/compare/SIZE, trained by `nlserver pretrain`, and gated DeltaNet (reference/gated_deltanet.py, PyTorch); one
 tokenizer, one corpus, AdamW, 16 sequences of 256 a step, the same schedule, each with the best of the learning rates that
 --tune tried. A run that has its result in DIR is not repeated, one that was cut goes on (gated DeltaNet begins anew), so
-the command may be stopped at any time. Speed is measured apart, on a machine that does nothing else meanwhile. Small: 1.15 M parameters, 5 M tokens, 4 to 8 minutes a run on two cores; medium:
-2.8 M, 10 M tokens, 15 to 30. VENV has PyTorch and tokenizers. Rates are tuned for each size; one that was not takes the
+the command may be stopped at any time. Speed is measured apart, on a machine that does nothing else meanwhile.
+Small: 1.15 M parameters, 5 M tokens, 2 to 7 minutes a run on two cores; medium: 2.8 M, 10 M tokens, 7 to 25. VENV has PyTorch and tokenizers. Rates are tuned for each size; one that was not takes the
 small size's. `comparison_plots.py` draws what --json wrote.
 """
 import argparse
 import gzip
+import hashlib
 import json
 import lzma
 import os
@@ -53,6 +54,12 @@ def parse():
     parser.add_argument("--nlbench", help="a built nlbench (default: built now)")
     parser.add_argument("--json", type=pathlib.Path, help="write all results of the size to this file")
     return parser.parse_args()
+
+
+def shape(model, size):
+    """Stands for what is trained: results and rates of another shape are not taken for its."""
+    text = repr(SIZES[size][1]) if model == DELTANET else (HERE / f"shapes/compare/{size}/{model}.json").read_text()
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def run(command, log=None):
@@ -135,9 +142,10 @@ class Harness:
         return json.loads(run([*command, *arguments], output / "stderr.log"))
 
     def rates(self, size):
-        """What --tune found: {model: {rate: bits per byte}}."""
+        """What --tune found for the shapes as they are: {model: {rate: bits per byte}}."""
         path = self.work / f"tuned-{size}.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        tuned = json.loads(path.read_text()) if path.exists() else {}
+        return {model: own["rates"] for model, own in tuned.items() if own["shape"] == shape(model, size)}
 
     def rate(self, model):
         """The best of the whole grid, of the small size where this one wasn't tuned; ablations take Hope's."""
@@ -160,7 +168,7 @@ class Harness:
                 self.train(model, self.options.size, 100, rate, TUNED_ON, output)
                 rates[model][str(rate)] = self.evaluate(model, output, ["--text", f"tune={self.texts}/tune.jsonl"])["bits_per_byte"]["tune"]
                 say(f"{model} at {rate}: {rates[model][str(rate)]:.4f} bits per byte")
-                tuned.write_text(json.dumps(rates, indent=1))
+                tuned.write_text(json.dumps({m: {"shape": shape(m, self.options.size), "rates": r} for m, r in rates.items()}, indent=1))
                 shutil.rmtree(output)
 
     def speed(self, models):
@@ -185,13 +193,15 @@ class Harness:
             found = json.loads(path.read_text())
             if found["tokens"] != tokens:
                 raise SystemExit(f"{path} is of {found['tokens']} tokens, not {tokens}: choose another --work")
+            if found["shape"] != shape(model, size):
+                raise SystemExit(f"{path} is of another shape than the model has now: choose another --work, or remove its folder")
             return found
         rate = self.rate(model)
         trained, _ = self.train(model, size, seed, rate, tokens, output)
         texts = [f"{name}={self.texts}/{file}" for name, file in (("wikipedia", "held-out.jsonl"), ("novels", "held-out-novels.jsonl"), ("stories", "held-out-stories.jsonl"))]
         found = self.evaluate(model, output, ["--text", *texts, "--long", self.texts / "long.jsonl", "--last-words",
                                               self.texts / "lambada.jsonl", "--passages", self.options.passages])
-        found = {"model": model, "size": size, "seed": seed, "tokens": tokens, "learning_rate": float(rate), **found, **trained}
+        found = {"model": model, "size": size, "seed": seed, "shape": shape(model, size), "tokens": tokens, "learning_rate": float(rate), **found, **trained}
         path.write_text(json.dumps(found, indent=1))
         say(f"{model}, seed {seed}: " + ", ".join(f"{k} {v:.4f}" for k, v in found["bits_per_byte"].items()))
         return found

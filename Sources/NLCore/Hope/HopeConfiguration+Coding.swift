@@ -84,7 +84,7 @@ extension HopeConfiguration {
 }
 
 extension HopeConfiguration.Level {
-    /// Reads an entry of `cms_levels`; a width that is missing is 0, which only Hope-Attention accepts.
+    /// Reads an entry of `cms_levels`; a width that is missing is 0; whether it may be is for ``validateLink(ofModel:)``.
     public init(from decoder: any Decoder) throws {
         let c = try decoder.container(keyedBy: CodingKeys.self)
         self.init(
@@ -132,10 +132,12 @@ extension HopeConfiguration.Level {
             return
         }
         if let intermediateWidth {
-            if hiddenMultiple != 0 { try fail("gives both hidden_multiple and intermediate_size") }
+            if hiddenMultiple != 0 { try fail("gives both hidden_multiple and intermediate_size; keep one") }
             if !(1...1 << 18).contains(intermediateWidth) {
                 try fail("intermediate_size is \(intermediateWidth); 1 to 262144 is accepted")
             }
+        } else if hiddenMultiple == 0 {
+            try fail("gives no width; hidden_multiple (1 to 64) or intermediate_size is accepted")
         } else if !(1...64).contains(hiddenMultiple) {
             try fail("hidden_multiple is \(hiddenMultiple); 1 to 64 is accepted")
         }

@@ -50,8 +50,8 @@ public struct FastWeights<S: TensorScalar>: Sendable {
     /// Prepares a level's Δθ.
     ///
     /// - Parameters:
-    ///   - delta: tensors of CMS links under their checkpoint names (`blocks.3.levels.0.up`, `.down`, `.gain`); links that
-    ///     are not named have no Δ.
+    ///   - delta: tensors of CMS links under their checkpoint names (`blocks.3.levels.0.up`, `.down`, `.gate`, `.gain`);
+    ///     links that are not named have no Δ.
     ///   - precision: how the shared weights are held; where those are rounded, so is what is read of Δ.
     /// - Throws: ``FastWeightsError`` for any other tensor, and for a shape that is not the link's.
     @specialized(where S == Float)

@@ -2,8 +2,8 @@ internal import CKernels
 
 /// One head of one memory, W̄ = W_0 + Δ̄, in reading layout.
 ///
-/// W_0 is shared by all streams, Δ̄ is this stream's. They are multiplied apart and the results added, since Δ̄ decays within
-/// a chunk; where it doesn't, ``HeadSums`` are read.
+/// W_0 is shared by all streams, Δ̄ is this stream's. They are multiplied apart and the results added, since Δ̄ decays
+/// within a chunk; where it doesn't, ``HeadSums`` are read.
 struct HeadMemory<S: TensorScalar> {
     /// d and m.
     let head: Int

@@ -55,7 +55,7 @@ struct HeadUnit<S: TensorScalar> {
     func run() {
         let tensor = Tensor<S>(uninitialized: [scratchCount])
         let scratch = Scratch(tensor)
-        if !hasSums { sumProjections() }
+        if !hasSums { for kind in MemoryKind.projections { sum(kind) } }
         var done = 0
         while done < rows.count {
             let filled = (open.position + done) % geometry.span
@@ -166,18 +166,20 @@ struct HeadUnit<S: TensorScalar> {
         for kind in MemoryKind.projections where geometry.adapts[kind.index] {
             memories[kind.index].append(chunk, decay, scratch)
             memories[kind.index].close(chunk, decay, radius: geometry.radius, scratch)
+            sum(kind)
         }
-        sumProjections()
         let main = memories[MemoryKind.main.index]
         open.boundary1T?.update(from: main.delta1T, count: d * m)
         open.boundary2T?.update(from: main.delta2T, count: d * m)
     }
 
-    private func sumProjections() {
-        sums.fill(.key, memories[MemoryKind.key.index])
-        sums.fill(.value, memories[MemoryKind.value.index])
-        sums.fill(.stepSize, memories[MemoryKind.stepSize.index], readout: gates.stepSizeReadout)
-        sums.fill(.retention, memories[MemoryKind.retention.index], readout: gates.retentionReadout)
+    private func sum(_ kind: MemoryKind) {
+        switch kind {
+        case .key, .value: sums.fill(kind, memories[kind.index])
+        case .stepSize: sums.fill(kind, memories[kind.index], readout: gates.stepSizeReadout)
+        case .retention: sums.fill(kind, memories[kind.index], readout: gates.retentionReadout)
+        case .main: break
+        }
     }
 
     private var scratchCount: Int {

@@ -48,7 +48,7 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
         let output: PanelMatrix<S>
         /// W_□,0.
         let memories: PerMemory<Memory>
-        /// Stands for `memories`.
+        /// Stands for the memories and the readouts.
         let identity = MemoryIdentity()
         /// r_η, r_α, `[H, d]`, and b_η, b_α, `[H]`.
         let stepSizeReadout: Tensor<S>

@@ -2,16 +2,17 @@ internal import CKernels
 
 /// The four projection memories of one layer as one stream reads them: W̄ = W_0 + Δ̄, added once a projection chunk.
 ///
-/// Between two ends of a projection chunk neither part changes (spec §2, "Chunks"), so the sum is worth its cost: it is read
-/// 64 times, in one product where W_0 and Δ̄ take two, and lies in one piece of memory for each head. Of the outer layer of the
-/// step-size and retention memories only its product with the readout is ever wanted, ⟨r, M̄(z)⟩ = ⟨r, z⟩ + ⟨W̄1ᵀ r, silu(W̄2 z)⟩,
-/// so that stands in its place.
+/// Between two ends of a projection chunk neither part changes (spec §2, "Chunks"), so the sum is worth its cost: it is
+/// read C_p times, in one product where W_0 and Δ̄ take two, and lies in one piece of memory for each head. Of the outer
+/// layer of the step-size and retention memories only its product with the readout is ever wanted,
+/// ⟨r, M̄(z)⟩ = ⟨r, z⟩ + ⟨W̄1ᵀ r, silu(W̄2 z)⟩, so that stands in its place.
 ///
 /// Derived from the state and the weights: never stored, dropped with ``StreamState/dropDerived()``.
 ///
-/// `@unchecked Sendable`: written by the pass of its one owner alone, each head by one thread.
+/// `@unchecked Sendable`: written only while one stream holds it, each head by one thread: when it is filled, and at the
+/// end of a projection chunk, for which a stream that shares it takes a copy first.
 final class ProjectionSums<S: TensorScalar>: @unchecked Sendable {
-    /// Whose W_0 went into it: another generation of the weights needs other sums.
+    /// Whose W_0 and readouts went into it: another generation of the weights needs other sums.
     let weights: MemoryIdentity
     /// `[H, …]`: for each head what ``HeadSums`` names.
     let values: Tensor<S>
@@ -41,8 +42,8 @@ struct HeadSums<S: TensorScalar> {
     /// d and m.
     let head: Int
     let hidden: Int
-    /// W̄2ᵀ of the four, `[d, m]` each, and W̄1ᵀ of the first two, `[m, d]`, as they are read: key inner, key outer, value
-    /// inner, value outer, step size inner, retention inner; then W̄1ᵀ r_η and W̄1ᵀ r_α, `[m]` each.
+    /// W̄2ᵀ of the four, `[d, m]` each, and W̄1ᵀ of the first two, `[m, d]`, as they are read: key inner, key outer,
+    /// value inner, value outer, step size inner, retention inner; then W̄1ᵀ r_η and W̄1ᵀ r_α, `[m]` each.
     private let base: UnsafeMutablePointer<S>
 
     init(_ base: UnsafeMutablePointer<S>, _ head: Int, _ hidden: Int) {
@@ -130,6 +131,6 @@ struct HeadSums<S: TensorScalar> {
         return s
     }
 
-    /// What ``retrieve(_:_:_:stride:into:_:)`` needs.
+    /// What reading needs.
     static func scratchCount(_ hidden: Int, _ count: Int) -> Int { 2 * Scratch<S>.rounded(count * hidden) }
 }

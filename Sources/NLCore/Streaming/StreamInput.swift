@@ -62,7 +62,7 @@ extension StreamState {
         for (index, block) in zip(layers.indices, weights.blocks) {
             guard case .titans(let own) = block.mixer else { continue }
             layers[index].makeWritable(closesChunk, closesSpan, c.adaptiveMemories)
-            layers[index].makeSumsWritable(closesSpan, geometry, own.identity)
+            layers[index].makeSumsWritable(closesSpan && !c.adaptiveMemories.isEmpty, geometry, own.identity)
         }
     }
 
@@ -89,12 +89,12 @@ extension StreamLayer {
 
     /// Sums of these weights that the stream owns alone if they change.
     fileprivate mutating func makeSumsWritable(
-        _ closesSpan: Bool, _ geometry: MixerGeometry<S>, _ weights: MemoryIdentity
+        _ changes: Bool, _ geometry: MixerGeometry<S>, _ weights: MemoryIdentity
     ) {
         guard sums?.weights === weights, sums?.isFilled == true else {
             sums = ProjectionSums(geometry, weights)
             return
         }
-        if closesSpan && !isKnownUniquelyReferenced(&sums) { sums = sums.map(ProjectionSums.init(copying:)) }
+        if changes && !isKnownUniquelyReferenced(&sums) { sums = sums.map(ProjectionSums.init(copying:)) }
     }
 }

@@ -11,8 +11,8 @@ extension StreamState {
         return state
     }
 
-    /// Drops what is derived of the state and the weights, half as much again as the state: a stream that rests does without,
-    /// and derives it anew when it reads on, to the same bits.
+    /// Drops what is derived of the state and the weights, half as much again as the state: a stream that rests does
+    /// without, and derives it anew when it reads on, to the same bits.
     public mutating func dropDerived() {
         for index in layers.indices { layers[index].sums = nil }
     }

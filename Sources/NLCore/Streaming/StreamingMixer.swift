@@ -95,7 +95,7 @@ struct StreamingMixer<S: TensorScalar> {
             let (head, stream) = (index / streams, index % streams)
             unit(head, batch.spans[stream], shared, own[stream]).run()
         }
-        for layer in layers { layer.sums?.isFilled = true }
+        for (layer, own) in zip(layers, own) where !own.hasSums { layer.sums?.isFilled = true }
     }
 
     private func unit(

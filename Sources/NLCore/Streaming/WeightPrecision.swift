@@ -14,8 +14,8 @@ public enum WeightPrecision: String, Sendable, CaseIterable {
     /// Whole numbers from −127 to 127, with a scale for each output.
     case int8
 
-    /// What a session's own Δ is read in: bfloat16 where weights are rounded, since it is read for each token of its session,
-    /// and what is learned goes on from the exact one. Rounding moves each number by 0.4 % at most, whatever its size.
+    /// What a session's own Δ is read in: bfloat16 where weights are rounded, since it is read for each token of its
+    /// session, and what is learned goes on from the exact one. Rounding moves each number by 0.4 % at most.
     var changeForm: Form { self == .auto || self == .f32 ? .f32 : .bf16 }
 
     /// What one matrix is held in.

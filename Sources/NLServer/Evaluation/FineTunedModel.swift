@@ -16,7 +16,11 @@ enum FineTunedModel {
             var levels = object["cms_levels"] as? [[String: Any]], levels.count >= 3
         else { throw EvaluationError("\(configuration.path): there are no three cms_levels to adapt tensors with") }
         // The first level that documents are learned into; the levels beside it keep to theirs.
-        levels[1]["adapts"] = adapts
+        let hasGates =
+            levels.contains { $0["gated"] as? Bool == true }
+            || object["mixer"] as? String == "attention" && object["intermediate_size"] != nil
+        // A pattern that names no tensor is refused.
+        levels[1]["adapts"] = adapts.filter { $0 != "*.gate" || hasGates }
         levels[1]["learning_rate"] = learningRate
         var changed = object
         changed["cms_levels"] = levels

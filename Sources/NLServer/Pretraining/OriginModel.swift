@@ -54,9 +54,13 @@ struct OriginModel {
         compare("--hidden-size", options.hiddenSize, c.width)
         compare("--layers", options.layers, c.layers)
         compare("--heads", options.heads, c.heads)
-        compare(
-            "--levels", options.levels,
-            c.levels.map { "\($0.name):\($0.hiddenMultiple):\($0.chunkSize)" }.joined(separator: ","))
+        if options.levels != nil && c.levels.contains(where: { $0.intermediateWidth != nil }) {
+            differences.append("--levels can't say the intermediate_size that the model's levels have; leave it out")
+        } else {
+            compare(
+                "--levels", options.levels,
+                c.levels.map { "\($0.name):\($0.hiddenMultiple):\($0.chunkSize)" }.joined(separator: ","))
+        }
         if options.gatedLinks && !c.levels.allSatisfy(\.isGated) {
             differences.append("--gated-links is given, the model's links have no gate")
         }

@@ -22,7 +22,7 @@ struct ModelOptions: ParsableArguments {
     @Flag(
         help: """
             Give the levels' links a gate, W↓ (silu(W_gate u) ⊙ W↑ u): half as many weights again at the same \
-            hidden_multiple, and the better model at equal parameters.
+            hidden_multiple.
             """)
     var gatedLinks = false
 

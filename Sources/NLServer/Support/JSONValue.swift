@@ -59,8 +59,8 @@ extension JSONValue: Codable {
 }
 
 extension JSONValue {
-    /// The one text of this value, for digests that must not change with the library that writes JSON: keys in the order of
-    /// their scalars, no spaces, numbers as Swift describes them.
+    /// The one text of this value, for digests that must not change with the library that writes JSON: keys in the order
+    /// of their scalars, no spaces, numbers as Swift describes them.
     var canonicalText: String {
         switch self {
         case .null: "null"
@@ -80,7 +80,12 @@ extension JSONValue {
         let escaped = text.unicodeScalars.map { scalar in
             switch scalar {
             case "\"", "\\", "/": "\\\(scalar)"
-            case "\0"..." ": scalar == " " ? " " : String(format: "\\u%04x", scalar.value)
+            case "\n": "\\n"
+            case "\r": "\\r"
+            case "\t": "\\t"
+            case "\u{8}": "\\b"
+            case "\u{C}": "\\f"
+            case "\0"..<" ": String(format: "\\u%04x", scalar.value)
             default: "\(scalar)"
             }
         }

@@ -39,10 +39,15 @@ def config_of(directory):
     for key, only in (("model_type", "hope"), ("mixer", "self_modifying_titans"), ("cms_wiring", "sequential"), ("ablations", []), ("tie_word_embeddings", True)):
         if raw.get(key, only) != only:
             raise ValueError(f"{directory}/config.json: {key} is {raw[key]!r}; this benchmark measures {only!r} only")
+    levels = raw["cms_levels"]
+    gated = {level.get("gated", False) for level in levels}
+    if len(gated) > 1:
+        raise ValueError(f"{directory}/config.json: some cms_levels are gated and some are not; this benchmark measures links of one kind only")
     return Config(vocabulary=raw["vocab_size"], width=raw["hidden_size"], layers=raw["num_hidden_layers"], heads=raw["num_attention_heads"],
                   memory_multiple=raw["memory_hidden_multiple"], chunk=raw["chunk_size"], projection_chunk=raw["projection_chunk_size"],
                   conv_window=raw["conv_window"], step_size_max=raw["step_size_max"], radius=raw["memory_radius"],
-                  cms_hidden_multiples=tuple(level["hidden_multiple"] for level in raw["cms_levels"]))
+                  cms_hidden_multiples=tuple(level["intermediate_size"] / raw["hidden_size"] if "intermediate_size" in level
+                                             else level["hidden_multiple"] for level in levels), cms_gated=gated == {True})
 
 
 def spread(rates):

@@ -31,6 +31,7 @@ MUTATIONS = (                            # what is wrong, the text in hope.py, w
     ("memories other than main store keys as values", "self.write(w0[n], delta[n], k, v,", "self.write(w0[n], delta[n], k, k,"),
     ("no gradient to the initial W1", "(self.w1[n].expand(", "(self.w1[n].detach().expand("),
     ("the convolution forgets between calls", '"conv": padded[:, T:]', '"conv": 0 * padded[:, T:]'),
+    ("gate and hidden layer exchanged", "F.silu(u @ self.gate.mT) * (u @ self.up.mT)", "F.silu(u @ self.up.mT) * (u @ self.gate.mT)"),
     ("slowest CMS level first", "for level in self.levels:", "for level in list(self.levels)[::-1]:"),
 )
 

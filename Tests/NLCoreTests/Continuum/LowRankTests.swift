@@ -103,6 +103,7 @@ import Testing
         let found = try logits(FastWeights(c, level))
         let whole = try logits(FastWeights(c, level.contribution()))
         #expect(found != (try logits(nil)))
+        #expect(found == (try logits(FastWeights(c, level, precision: .bf16))), "factors are held as they are")
         expectClose(found.map(Double.init), whole.map(Double.init), .float, "logits")
     }
 

@@ -34,7 +34,7 @@ import Testing
     @Test(arguments: [
         (#""hidden_multiple": 2, "intermediate_size": 24"#, "", "both"),
         (#""intermediate_size": 0"#, "", "1 to 262144"),
-        (#""gated": true"#, "", "hidden_multiple is 0"),
+        (#""gated": true"#, "", "gives no width"),
         (
             #""gated": true"#,
             #""mixer": "attention", "intermediate_size": 24, "cms_layers": ["base", "fast"],"#, "gated MLPs of its own"

@@ -18,9 +18,11 @@ import Testing
     @Test func aStateHandedOverIsReadOnWithInPlace() throws {
         var state = try read(StreamState(TinyModel.configuration), [0, 5, 6])
         let open = state.layers.map { ObjectIdentifier($0.open) }
+        let sums = try state.layers.map { ObjectIdentifier(try #require($0.sums)) }
         var inputs = [StreamInput(state: state.handOver(), tokens: [7])]
         _ = try StreamingHope.advance(&inputs, weights: weights)
         #expect(inputs[0].state.layers.map { ObjectIdentifier($0.open) } == open)
+        #expect(inputs[0].state.layers.compactMap { $0.sums.map(ObjectIdentifier.init) } == sums)
         #expect(inputs[0].state.position == 4)
         // What is left can't be taken for a state.
         #expect(state.position == 0 && state.logits == nil && state.openTokens.isEmpty)

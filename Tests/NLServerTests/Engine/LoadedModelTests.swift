@@ -77,6 +77,13 @@ import Testing
         #expect(try message().contains("\"gain\" holds NaN or infinity"))
     }
 
+    /// What databases know the shipped model by, whoever writes JSON and whichever rates it has.
+    @Test func theShippedModelsArchitectureHasTheSameDigestForGood() throws {
+        let shipped = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../deploy/model")
+        let digest = try ModelDirectory(path: shipped.standardizedFileURL.path).architectureDigest()
+        #expect(digest.hex == "aac5d7881c22749ba9efd279fccf808b2d2f0d98f34c67907ef0c8f2299d15ef")
+    }
+
     @Test func aCutFileIsRefused() throws {
         let file = home.model.appendingPathComponent("model.safetensors")
         let data = try Data(contentsOf: file)

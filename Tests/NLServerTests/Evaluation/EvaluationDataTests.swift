@@ -150,8 +150,12 @@ import Testing
     @Test(arguments: ["", "every", "0", "-1", "sometimes"])
     func otherPlansAreRefused(_ text: String) { #expect(ConsolidationPlan(text) == nil) }
 
-    @Test func theFullModelAdaptsEverythingAndLinksItsWeights() throws {
+    @Test(arguments: [false, true]) func theFullModelAdaptsEverythingAndLinksItsWeights(isGated: Bool) throws {
         let home = try EngineHome()
+        var configuration = TestModel.configuration
+        for index in configuration.levels.indices { configuration.levels[index].isGated = isGated }
+        try TestModel.write(
+            to: home.model, parameters: .initial(configuration, seed: 1), configuration: configuration)
         let copy = URL(filePath: home.path).appending(path: "full")
         let adapts = try #require(LearningMethod.full.adapts)
         try FineTunedModel.write(of: home.model.path, to: copy, adapting: adapts, learningRate: 0.5)

@@ -27,8 +27,8 @@ import Testing
 
     /// Digests of configurations are taken over it: another text, and a database no longer knows its model.
     @Test func theCanonicalTextIsTheSameForGood() throws {
-        let text = #"{"b":[1e-6, 2.0, 0.005, -3, true, null], "a/b":"x\u0001\"\\é ", "B":{}, "a_10":1, "a_9":1e21}"#
-        let expected = #"{"B":{},"a\/b":"x\u0001\"\\é ","a_10":1,"a_9":1e+21,"b":[1e-06,2,0.005,-3,true,null]}"#
+        let text = #"{"b":[1e-6, 2.0, 0.005, -3, true, null], "a/b":"x\u0001\n\"\\é ", "B":{}, "a_10":1, "a_9":1e21}"#
+        let expected = #"{"B":{},"a\/b":"x\u0001\n\"\\é ","a_10":1,"a_9":1e+21,"b":[1e-06,2,0.005,-3,true,null]}"#
         #expect(try JSONValue(parsing: text).canonicalText == expected)
     }
 

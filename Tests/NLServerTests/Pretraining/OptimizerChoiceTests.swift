@@ -122,6 +122,8 @@ import Testing
                 "--levels is a:1:8, the model has fast:1:8,slow:2:32"
             ),
             (from(first, folder.path("x"), ["--config", config]), "conv_window is 3, the model has 4"),
+            (from(first, folder.path("x"), ["--gated-links"]), "the model's links have no gate"),
+            (from(first, folder.path("x"), ["--step-size-max", "1"]), "--step-size-max is 1.0, the model has 0.1"),
         ] {
             let error = #expect(throws: PretrainingError.self) { try PretrainingFixture.run(arguments) }
             #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import NLCore
 @testable import NLServer
 
 /// Would catch: sessions that stay locked, places and patience that are not given back or given back twice, states that
@@ -33,6 +34,20 @@ import Testing
         #expect(registry.peek("39")?.transcript == [39])
         registry.drop("39")
         #expect(registry.peek("39") == nil && registry.inUseCount == 0)
+    }
+
+    @Test func aStateAtRestHoldsNothingThatCanBeDerived() throws {
+        let model = try LoadedModel(directory: home.model.path)
+        var content = SessionContent(model)
+        let weights = try HopeWeights(model.configuration, model.base)
+        var inputs = [StreamInput(state: content.stream, tokens: [0, 5, 7])]
+        _ = try StreamingHope.advance(&inputs, weights: weights)
+        content.stream = inputs[0].state
+        #expect(content.stream.layers.allSatisfy { $0.sums != nil })
+        _ = try registry.checkOut("s")
+        registry.checkIn("s", content)
+        let kept = try #require(registry.peek("s"))
+        #expect(kept.stream.position == 3 && kept.stream.layers.allSatisfy { $0.sums == nil })
     }
 
     @Test func whatIsGivenBackUnchangedIsAsItWas() throws {

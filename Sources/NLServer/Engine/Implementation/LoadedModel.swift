@@ -150,9 +150,7 @@ struct ModelDirectory {
     func architectureDigest() throws(EngineError) -> SHA256Digest {
         let bytes = try data(.configuration)
         return try checked {
-            guard case .object(var members) = try JSONDecoder().decode(JSONValue.self, from: bytes) else {
-                throw self.error("config.json is no object")
-            }
+            var members = try JSONDecoder().decode([String: JSONValue].self, from: bytes)
             let changeable: Set = ["learning_rate", "momentum"]
             if case .array(let levels)? = members["cms_levels"] {
                 members["cms_levels"] = .array(

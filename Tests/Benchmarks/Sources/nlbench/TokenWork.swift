@@ -1,14 +1,15 @@
 import NLCore
 
-/// What a token costs by the model's equations (spec §1–2), whatever the engine does for it: the denominator of the
-/// shares of the machine's limits.
+/// What a token costs by the model's equations (spec §1–2), whatever the engine does for it but for what it reads of the
+/// memories: the denominator of the shares of the machine's limits.
 struct TokenWork {
     /// Multiply-adds of the forward pass: weights of projections, links and head, each once.
     let dense: Double
     /// Multiply-adds of reading and writing the memories.
     let memories: Double
-    /// Bytes of W_0 and of one stream's memories that a token reads in decoding, each once: of the main memory W_0, in both
-    /// directions of the outer layer, and Δ; of the others their sum, and of step size and retention its inner layer alone.
+    /// Bytes of W_0 and of one stream's memories that a token reads in decoding as the engine does it, each once: of the
+    /// main memory W_0, in both directions of the outer layer, and Δ; of the others their sum, and of step size and
+    /// retention its inner layer alone.
     let initialBytes: Double
     let stateBytes: Double
 
