@@ -145,7 +145,7 @@ class Harness:
         """What --tune found for the shapes as they are: {model: {rate: bits per byte}}."""
         path = self.work / f"tuned-{size}.json"
         tuned = json.loads(path.read_text()) if path.exists() else {}
-        return {model: own["rates"] for model, own in tuned.items() if own["shape"] == shape(model, size)}
+        return {model: own["rates"] for model, own in tuned.items() if own.get("shape") == shape(model, size)}
 
     def rate(self, model):
         """The best of the whole grid, of the small size where this one wasn't tuned; ablations take Hope's."""
@@ -193,7 +193,7 @@ class Harness:
             found = json.loads(path.read_text())
             if found["tokens"] != tokens:
                 raise SystemExit(f"{path} is of {found['tokens']} tokens, not {tokens}: choose another --work")
-            if found["shape"] != shape(model, size):
+            if found.get("shape") != shape(model, size):
                 raise SystemExit(f"{path} is of another shape than the model has now: choose another --work, or remove its folder")
             return found
         rate = self.rate(model)

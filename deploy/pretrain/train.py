@@ -26,7 +26,8 @@ from safetensors.torch import load_file, save_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Tests/Fixtures/Reference"))
-from hope import Config, Hope  # noqa: E402
+from hope import Hope  # noqa: E402
+from model_config import config_of  # noqa: E402
 
 FAST_RATE, BETA1, BETA2, EPSILON, LONGEST = 1e-3, 0.9, 0.99, 1e-8, 1.0  # as LevelDefinition and LevelOptimizer have them
 
@@ -61,25 +62,12 @@ def options():
 
 def model_of(settings):
     """The reference's model of a config.json. SystemExit where it has no such model."""
-    for key, only in (("mixer", "self_modifying_titans"), ("cms_wiring", "sequential"), ("tie_word_embeddings", True)):
-        if settings.get(key, only) != only:
-            sys.exit(f"{key} is {settings[key]!r}; only {only!r} can be trained here")
     if any("slots" in level for level in settings["cms_levels"]):
         sys.exit("the model has slots, which are laid out over a trained model; begin with the one before add-slots")
-    gated = {level.get("gated", False) for level in settings["cms_levels"]}
-    if len(gated) > 1:
-        sys.exit("some cms_levels are gated and some are not; only links of one kind can be trained here")
-    off = settings.get("ablations", [])
-    adaptive = tuple(n for n in ("key", "value", "step_size", "retention") if n not in off)
-    return Hope(Config(
-        vocabulary=settings["vocab_size"], width=settings["hidden_size"], layers=settings["num_hidden_layers"],
-        heads=settings["num_attention_heads"], memory_multiple=settings["memory_hidden_multiple"],
-        chunk=settings["chunk_size"], projection_chunk=settings["projection_chunk_size"],
-        conv_window=settings["conv_window"], step_size_max=settings["step_size_max"], radius=settings["memory_radius"],
-        cms_hidden_multiples=tuple(level["intermediate_size"] / settings["hidden_size"] if "intermediate_size" in level
-                                   else level["hidden_multiple"] for level in settings["cms_levels"]),
-        cms_gated=gated == {True},
-        delta="delta" not in off, retain="retain" not in off, adaptive=adaptive))
+    try:
+        return Hope(config_of(settings))
+    except ValueError as error:
+        sys.exit(f"{error}; it can't be trained here")
 
 
 class Batches:

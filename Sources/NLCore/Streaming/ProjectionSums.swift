@@ -19,9 +19,9 @@ final class ProjectionSums<S: TensorScalar>: @unchecked Sendable {
     /// Whether the sums are there; set when all heads of a pass are done.
     var isFilled = false
 
-    init(_ g: MixerGeometry<S>, _ weights: MemoryIdentity) {
+    init(_ c: HopeConfiguration, _ weights: MemoryIdentity) {
         self.weights = weights
-        values = Tensor(uninitialized: [g.heads, HeadSums<S>.count(g.head, g.hidden)])
+        values = Tensor(uninitialized: [c.heads, HeadSums<S>.count(c.headWidth, c.memoryHiddenWidth)])
     }
 
     init(copying other: ProjectionSums) {

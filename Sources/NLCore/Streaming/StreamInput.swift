@@ -58,11 +58,11 @@ extension StreamState {
         let after = position + count
         let closesChunk = after / c.chunkSize > position / c.chunkSize
         let closesSpan = after / c.projectionChunkSize > position / c.projectionChunkSize
-        let geometry = MixerGeometry<S>(c)
+        let adaptive = c.adaptiveMemories
         for (index, block) in zip(layers.indices, weights.blocks) {
             guard case .titans(let own) = block.mixer else { continue }
-            layers[index].makeWritable(closesChunk, closesSpan, c.adaptiveMemories)
-            layers[index].makeSumsWritable(closesSpan && !c.adaptiveMemories.isEmpty, geometry, own.identity)
+            layers[index].makeWritable(closesChunk, closesSpan, adaptive)
+            layers[index].makeSumsWritable(closesSpan && !adaptive.isEmpty, c, own.identity)
         }
     }
 
@@ -89,10 +89,10 @@ extension StreamLayer {
 
     /// Sums of these weights that the stream owns alone if they change.
     fileprivate mutating func makeSumsWritable(
-        _ changes: Bool, _ geometry: MixerGeometry<S>, _ weights: MemoryIdentity
+        _ changes: Bool, _ c: HopeConfiguration, _ weights: MemoryIdentity
     ) {
         guard sums?.weights === weights, sums?.isFilled == true else {
-            sums = ProjectionSums(geometry, weights)
+            sums = ProjectionSums(c, weights)
             return
         }
         if changes && !isKnownUniquelyReferenced(&sums) { sums = sums.map(ProjectionSums.init(copying:)) }

@@ -112,7 +112,8 @@ private struct StreamingPass<S: TensorScalar> {
 
     // MARK: - CMS links
 
-    /// x ← x + W↓ silu(W↑ rms(x; g)) (NL Eq. 70), or with a gate as ``HopeParameters/Link`` says, each stream with its own Δ on top of the shared weights.
+    /// x ← x + W↓ silu(W↑ rms(x; g)) (NL Eq. 70), or with a gate as ``HopeParameters/Link`` says; each stream with its own
+    /// Δ on top of the shared weights.
     private func apply(_ link: HopeWeights<S>.Link, _ own: [FastWeights<S>.Link?]) {
         norm(link.gain)
         normAgain(link.gain, own)

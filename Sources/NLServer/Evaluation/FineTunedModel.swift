@@ -1,4 +1,5 @@
 import Foundation
+import NLCore
 
 /// A copy of a model directory whose ingestion steps dense tensors, for the rows `naive` and `full`. The weights are
 /// linked.
@@ -12,13 +13,15 @@ enum FineTunedModel {
         let files = FileManager.default
         try files.createDirectory(at: directory, withIntermediateDirectories: true)
         let configuration = source.appending(path: "config.json")
-        guard let object = try JSONSerialization.jsonObject(with: Data(contentsOf: configuration)) as? [String: Any],
+        let text = try Data(contentsOf: configuration)
+        guard let object = try JSONSerialization.jsonObject(with: text) as? [String: Any],
             var levels = object["cms_levels"] as? [[String: Any]], levels.count >= 3
         else { throw EvaluationError("\(configuration.path): there are no three cms_levels to adapt tensors with") }
         // The first level that documents are learned into; the levels beside it keep to theirs.
-        let hasGates =
-            levels.contains { $0["gated"] as? Bool == true }
-            || object["mixer"] as? String == "attention" && object["intermediate_size"] != nil
+        var hasGates = false
+        _ = HopeParameters<Void>(try JSONDecoder().decode(HopeConfiguration.self, from: text)) { name, _ in
+            hasGates = hasGates || name.hasSuffix(".gate")
+        }
         // A pattern that names no tensor is refused.
         levels[1]["adapts"] = adapts.filter { $0 != "*.gate" || hasGates }
         levels[1]["learning_rate"] = learningRate

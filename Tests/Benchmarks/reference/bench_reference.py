@@ -28,26 +28,21 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Fixtures" / "Reference"))
 from hope import Config, Hope  # noqa: E402
+from model_config import config_of  # noqa: E402
 
 LENGTH = 256
 DEFAULT = Config(vocabulary=4096, width=256, layers=6, heads=4, memory_multiple=1, chunk=16, projection_chunk=64, conv_window=4, cms_hidden_multiples=(2, 2, 4))
 
 
-def config_of(directory):
+def measured(directory):
     """The reference's Config from a model directory's config.json. ValueError where the reference has no such model."""
-    raw = json.loads((Path(directory) / "config.json").read_text())
-    for key, only in (("model_type", "hope"), ("mixer", "self_modifying_titans"), ("cms_wiring", "sequential"), ("ablations", []), ("tie_word_embeddings", True)):
-        if raw.get(key, only) != only:
-            raise ValueError(f"{directory}/config.json: {key} is {raw[key]!r}; this benchmark measures {only!r} only")
-    levels = raw["cms_levels"]
-    gated = {level.get("gated", False) for level in levels}
-    if len(gated) > 1:
-        raise ValueError(f"{directory}/config.json: some cms_levels are gated and some are not; this benchmark measures links of one kind only")
-    return Config(vocabulary=raw["vocab_size"], width=raw["hidden_size"], layers=raw["num_hidden_layers"], heads=raw["num_attention_heads"],
-                  memory_multiple=raw["memory_hidden_multiple"], chunk=raw["chunk_size"], projection_chunk=raw["projection_chunk_size"],
-                  conv_window=raw["conv_window"], step_size_max=raw["step_size_max"], radius=raw["memory_radius"],
-                  cms_hidden_multiples=tuple(level["intermediate_size"] / raw["hidden_size"] if "intermediate_size" in level
-                                             else level["hidden_multiple"] for level in levels), cms_gated=gated == {True})
+    settings = json.loads((Path(directory) / "config.json").read_text())
+    try:
+        if settings.get("ablations"):
+            raise ValueError(f"ablations is {settings['ablations']!r}; this benchmark measures the whole model only")
+        return config_of(settings)
+    except ValueError as error:
+        raise ValueError(f"{directory}/config.json: {error}") from error
 
 
 def spread(rates):
@@ -127,7 +122,7 @@ def main():
     torch.manual_seed(7)
     torch.set_num_threads(chosen.threads)
     try:
-        config = config_of(chosen.model) if chosen.model else DEFAULT
+        config = measured(chosen.model) if chosen.model else DEFAULT
     except (OSError, ValueError) as problem:
         options.error(str(problem))
     except KeyError as missing:

@@ -96,12 +96,7 @@ import Testing
         let weights = try HopeWeights(configuration, parameters)
         let level = try LevelDefinition.levels(of: configuration)[0]
         #expect(level.tensors.map(\.name) == ["gate", "up", "down"].map { "blocks.3.mlp.\($0)" })
-        var random = SeededRandom(seed: 8)
-        var delta = ParameterSet<Float>()
-        for tensor in level.tensors {
-            delta[tensor.name] = Tensor(
-                (0..<tensor.shape.count).map { _ in Float(random.nextNormal() * 0.1) }, shape: tensor.shape)
-        }
+        let delta = StreamingCases.randomDelta(level, seed: 8)
         let tokens = StreamingCases.tokens(20, of: configuration.vocabularySize, seed: 1)
         let own = try StreamingCases.read(tokens, [20], weights, fast: FastWeights(configuration, delta)).logits
         let expected = AttentionCases.onTape(configuration, parameters.adding([delta]), tokens)

@@ -15,12 +15,7 @@ import Testing
     /// A level with random factors.
     private func level(_ index: Int, rank: Int) throws -> LevelState {
         let definition = try LevelDefinition.levels(of: configuration(rank: rank))[index]
-        var random = SeededRandom(seed: 5)
-        var delta = ParameterSet<Float>()
-        for tensor in definition.tensors {
-            delta[tensor.name] = Tensor(
-                (0..<tensor.shape.count).map { _ in Float(random.nextNormal() * 0.1) }, shape: tensor.shape)
-        }
+        let delta = StreamingCases.randomDelta(definition, seed: 5)
         return try LevelState(
             definition, delta: delta, gradientSum: ParameterSet(), firstMoment: ParameterSet(),
             secondMoment: ParameterSet(), counters: LevelCounters())

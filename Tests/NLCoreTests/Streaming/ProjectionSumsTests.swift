@@ -4,8 +4,8 @@ import Testing
 
 @testable import NLCore
 
-/// Sums of W_0 and Δ that a stream carries with it: a stream that has none, or those of other weights, or shares them with
-/// a copy, must read what it would have read.
+/// Sums of W_0 and Δ that a stream carries with it: a stream that has none, or those of other weights, or shares them
+/// with a copy, must read what it would have read.
 @Suite struct ProjectionSumsTests {
     private let configuration = StreamingCases.smallConfiguration()
     private var tokens: [Int32] { StreamingCases.tokens(90, of: configuration.vocabularySize, seed: 12) }
@@ -21,28 +21,17 @@ import Testing
 
     private var rest: [Int32] { Array(tokens.dropFirst(40)) }
 
-    @Test func aStreamThatDroppedThemReadsTheSame() throws {
-        let weights = try weights(seed: 3)
-        let kept = try started(weights)
+    /// With the weights it began with, and with others.
+    @Test(arguments: [3, 4]) func sumsAreWhatWouldBeDerived(goingOnWith seed: UInt64) throws {
+        let kept = try started(weights(seed: 3))
         #expect(kept.layers.allSatisfy { $0.sums?.isFilled == true })
         var dropped = kept
         dropped.dropDerived()
         #expect(dropped.layers.allSatisfy { $0.sums == nil })
+        let weights = try weights(seed: seed)
         let (one, other) = (
             try StreamingCases.read(rest, [1, 49], weights, from: kept),
             try StreamingCases.read(rest, [1, 49], weights, from: dropped)
-        )
-        #expect(one.logits == other.logits && one.state.bits == other.state.bits)
-    }
-
-    @Test func aStreamThatGoesOnWithOtherWeightsReadsTheirs() throws {
-        let (first, second) = (try weights(seed: 3), try weights(seed: 4))
-        let kept = try started(first)
-        var dropped = kept
-        dropped.dropDerived()
-        let (one, other) = (
-            try StreamingCases.read(rest, [1, 49], second, from: kept),
-            try StreamingCases.read(rest, [1, 49], second, from: dropped)
         )
         #expect(one.logits == other.logits && one.state.bits == other.state.bits)
     }

@@ -84,6 +84,17 @@ enum StreamingCases {
         return c
     }
 
+    /// Something learned: small random numbers in every tensor that a level holds.
+    static func randomDelta(_ level: LevelDefinition, seed: UInt64) -> ParameterSet<Float> {
+        var random = SeededRandom(seed: seed)
+        var delta = ParameterSet<Float>()
+        for tensor in level.tensors {
+            delta[tensor.name] = Tensor(
+                (0..<tensor.shape.count).map { _ in Float(random.nextNormal() * 0.1) }, shape: tensor.shape)
+        }
+        return delta
+    }
+
     /// Seeded tokens.
     static func tokens(_ count: Int, of vocabulary: Int, seed: UInt64) -> [Int32] {
         var random = SeededRandom(seed: seed)

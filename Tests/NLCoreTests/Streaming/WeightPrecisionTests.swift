@@ -12,9 +12,11 @@ import Testing
         hope, AttentionCases.configuration(),
     ].map { c in
         let set = c.usesAttention ? AttentionCases.parameters(c) : StreamingCases.lively(c, seed: 3)
-        return (
-            c, set.mapTensors { Tensor($0.elements.map { float(bfloat16Bits: bfloat16Bits($0)) }, shape: $0.shape) }
-        )
+        return (c, rounded(set))
+    }
+
+    private static func rounded(_ set: ParameterSet<Float>) -> ParameterSet<Float> {
+        set.mapTensors { Tensor($0.elements.map { float(bfloat16Bits: bfloat16Bits($0)) }, shape: $0.shape) }
     }
 
     /// A level each for sessions, ingestion and consolidation.
@@ -78,15 +80,8 @@ import Testing
     func aSessionsOwnWeightsAreRoundedWhereTheOthersAre(model: Int, precision: WeightPrecision) throws {
         let (c, parameters) = Self.models[model]
         let level = try #require(try LevelDefinition.levels(of: c).first { $0.role == .reading })
-        var random = SeededRandom(seed: 8)
-        var delta = ParameterSet<Float>()
-        for tensor in level.tensors {
-            delta[tensor.name] = Tensor(
-                (0..<tensor.shape.count).map { _ in Float(random.nextNormal()) * 0.1 }, shape: tensor.shape)
-        }
-        let rounded = delta.mapTensors {
-            Tensor($0.elements.map { float(bfloat16Bits: bfloat16Bits($0)) }, shape: $0.shape)
-        }
+        let delta = StreamingCases.randomDelta(level, seed: 8)
+        let rounded = Self.rounded(delta)
         let weights = try HopeWeights(c, parameters)
         let tokens = StreamingCases.tokens(30, of: c.vocabularySize, seed: 2)
         let found = try StreamingCases.read(
