@@ -87,6 +87,10 @@ void nl_pack_strip(
     held == nl_bfloat16 ? NL_CALL(pack_bfloat16, k, rows, strip) : NL_CALL(pack_int8, k, rows, strip);
 }
 
+void nl_pack_sum(enum nl_isa isa, ptrdiff_t k, ptrdiff_t n, const float *a, const float *b, void *strips) {
+    NL_CALL(pack_sum, k, n, a, b, strips);
+}
+
 void nl_unpack_output(
     enum nl_isa isa, enum nl_weights held, ptrdiff_t k, const void *strip, ptrdiff_t output, float scale, float *y) {
     const ptrdiff_t lanes = nl_strip_outputs(isa) / 2, lane = output % lanes, half = output / lanes;

@@ -248,6 +248,32 @@ static void ISA(pack_bfloat16)(ptrdiff_t k, const void *const *rows, void *strip
     }
 }
 
+// The rounded sum of up to a vector's width of two rows, in the upper halves; zeros where there are no columns.
+NL_INLINE WORDS ISA(rounded_sum)(const float *a, const float *b, ptrdiff_t columns) {
+    V left = {0}, right = {0};
+    if (columns >= LANES) {
+        left = *(const ISA(vector_u) *)a;
+        right = *(const ISA(vector_u) *)b;
+    } else if (columns > 0) {
+        memcpy(&left, a, columns * sizeof(float));
+        memcpy(&right, b, columns * sizeof(float));
+    }
+    const WORDS bits = (WORDS)(left + right), is_nan = (WORDS)((bits & 0x7fffffffu) > 0x7f800000u);
+    return ((is_nan & (bits | 0x400000u)) | (~is_nan & (bits + 0x7fffu + ((bits >> 16) & 1)))) & 0xffff0000u;
+}
+
+static void ISA(pack_sum)(ptrdiff_t k, ptrdiff_t n, const float *a, const float *b, void *strips) {
+    uint32_t *out = strips;
+    for (ptrdiff_t left = 0; left < n; left += 2 * LANES)
+        for (ptrdiff_t p = 0; p < k; p += 2)
+            for (ptrdiff_t j = left; j < left + 2 * LANES; j += LANES, out += LANES) {
+                const ptrdiff_t at = p * n + j;
+                WORDS words = ISA(rounded_sum)(a + at, b + at, n - j);
+                if (p + 1 < k) words |= ISA(rounded_sum)(a + at + n, b + at + n, n - j) >> 16;
+                *(ISA(words_u) *)out = words;
+            }
+}
+
 static void ISA(pack_int8)(ptrdiff_t k, const void *const *rows, void *strip) {
     uint32_t *out = strip;
     for (ptrdiff_t j = 0; j < LANES; j++) {

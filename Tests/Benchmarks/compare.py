@@ -9,10 +9,10 @@
 DATA is the folder of `wikipedia-en-2015`, `english-novels`, `tinystories` and `lambada`. Models are those of
 shapes/compare/SIZE, trained by `nlserver pretrain`, and gated DeltaNet (reference/gated_deltanet.py, PyTorch); one
 tokenizer, one corpus, AdamW, 16 sequences of 256 a step, the same schedule, each with the best of the learning rates that
---tune tried. A run that has its result in DIR is not repeated, one that was cut goes on (gated DeltaNet begins anew), so
+--tune tried (three, and more where the best was the lowest or the highest). A run that has its result in DIR is not repeated, one that was cut goes on (gated DeltaNet begins anew), so
 the command may be stopped at any time. Speed is measured apart, on a machine that does nothing else meanwhile.
-Small: 1.15 M parameters, 5 M tokens, 2 to 7 minutes a run on two cores; medium: 2.8 M, 10 M tokens, 7 to 25. VENV has PyTorch and tokenizers. Rates are tuned for each size; one that was not takes the
-small size's. `comparison_plots.py` draws what --json wrote.
+Small: 1.15 M parameters, 5 M tokens, 2 to 7 minutes a run on two cores; medium: 2.8 M, 10 M tokens, 7 to 25. VENV has
+PyTorch and tokenizers. Rates are tuned for each size; one that was not takes the small size's. `comparison_plots.py` draws what --json wrote.
 """
 import argparse
 import gzip
@@ -147,12 +147,21 @@ class Harness:
         tuned = json.loads(path.read_text()) if path.exists() else {}
         return {model: own["rates"] for model, own in tuned.items() if own.get("shape") == shape(model, size)}
 
+    @staticmethod
+    def next_rate(tried):
+        """What to try next: the grid, then beyond it for as long as the best lies at its edge. None: that is all."""
+        for rate in GRID:
+            if str(rate) not in tried:
+                return rate
+        rates, best = sorted(map(float, tried)), float(min(tried, key=tried.get))
+        return {rates[0]: best / 2, rates[-1]: best * 2}.get(best)
+
     def rate(self, model):
-        """The best of the whole grid, of the small size where this one wasn't tuned; ablations take Hope's."""
+        """The best that was tried, at the small size where this one wasn't tuned; ablations take Hope's."""
         name = "hope" if model.startswith("hope-no") else model
         for size in (self.options.size, "small"):
             tried = self.rates(size).get(name, {})
-            if len(tried) == len(GRID):
+            if self.next_rate(tried) is None:
                 return min(tried, key=tried.get)
         say(f"{name} was not tuned: its learning rate is {UNTUNED}")
         return UNTUNED
@@ -161,9 +170,7 @@ class Harness:
         tuned = self.work / f"tuned-{self.options.size}.json"
         rates = self.rates(self.options.size)
         for model in models:
-            for rate in GRID:
-                if str(rate) in rates.setdefault(model, {}):
-                    continue
+            while (rate := self.next_rate(rates.setdefault(model, {}))) is not None:
                 output = self.work / "tune" / f"{model}-{rate}"
                 self.train(model, self.options.size, 100, rate, TUNED_ON, output)
                 rates[model][str(rate)] = self.evaluate(model, output, ["--text", f"tune={self.texts}/tune.jsonl"])["bits_per_byte"]["tune"]
@@ -189,14 +196,16 @@ class Harness:
         tokens = self.options.tokens or SIZES[size][0]
         output = self.work / size / f"{model}-{seed}"
         path = output / "result.json"
+        rate = self.rate(model)
         if path.exists():
             found = json.loads(path.read_text())
             if found["tokens"] != tokens:
                 raise SystemExit(f"{path} is of {found['tokens']} tokens, not {tokens}: choose another --work")
             if found.get("shape") != shape(model, size):
                 raise SystemExit(f"{path} is of another shape than the model has now: choose another --work, or remove its folder")
+            if found["learning_rate"] != float(rate):
+                raise SystemExit(f"{path} was trained at {found['learning_rate']}, the best rate is {rate}: choose another --work, or remove its folder")
             return found
-        rate = self.rate(model)
         trained, _ = self.train(model, size, seed, rate, tokens, output)
         texts = [f"{name}={self.texts}/{file}" for name, file in (("wikipedia", "held-out.jsonl"), ("novels", "held-out-novels.jsonl"), ("stories", "held-out-stories.jsonl"))]
         found = self.evaluate(model, output, ["--text", *texts, "--long", self.texts / "long.jsonl", "--last-words",

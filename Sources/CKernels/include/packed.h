@@ -29,6 +29,9 @@ ptrdiff_t nl_strip_bytes(enum nl_isa isa, enum nl_weights held, ptrdiff_t k);
 void nl_pack_strip(
     enum nl_isa isa, enum nl_weights held, ptrdiff_t k, const void *_Nullable const *_Nonnull rows, void *strip);
 
+/// Lays out all strips of W in bfloat16, where W' = a + b rounded to nearest, ties to even: both k x n, row-major.
+void nl_pack_sum(enum nl_isa isa, ptrdiff_t k, ptrdiff_t n, const float *a, const float *b, void *strips);
+
 /// y = the k weights of one output, exactly as the product takes them; scale is ignored for bfloat16.
 void nl_unpack_output(
     enum nl_isa isa, enum nl_weights held, ptrdiff_t k, const void *strip, ptrdiff_t output, float scale, float *y);

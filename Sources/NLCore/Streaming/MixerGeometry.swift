@@ -21,8 +21,10 @@ struct MixerGeometry<S: TensorScalar> {
     let usesDelta: Bool
     let retains: Bool
     let adapts: InlineArray<5, Bool>
+    /// How ``ProjectionSums`` are held.
+    let sums: SumForm
 
-    init(_ c: HopeConfiguration) {
+    init(_ c: HopeConfiguration, _ precision: WeightPrecision) {
         width = c.width
         heads = c.heads
         head = c.headWidth
@@ -36,6 +38,7 @@ struct MixerGeometry<S: TensorScalar> {
         retains = c.retains
         let adaptive = c.adaptiveMemories
         adapts = InlineArray { MemoryKind.allCases[$0] == .main || adaptive.contains(MemoryKind.allCases[$0]) }
+        sums = SumForm(precision, of: S.self)
     }
 }
 

@@ -57,7 +57,7 @@ private struct StreamingPass<S: TensorScalar> {
         mixer =
             c.usesAttention
             ? .attention(StreamingAttention(AttentionGeometry(c), batch))
-            : .titans(StreamingMixer(MixerGeometry(c), batch))
+            : .titans(StreamingMixer(MixerGeometry(c, weights.precision), batch))
         let width = c.width
         let links = weights.blocks.flatMap(\.links)
         let widest = links.map(\.down.inputs).max() ?? 0
