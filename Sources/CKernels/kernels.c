@@ -18,6 +18,7 @@ struct kernels {
     void (*multiply)(size_t count, const float *a, const float *b, float *y);
     void (*multiply_accumulate)(size_t count, const float *a, const float *b, float *y);
     void (*axpy)(size_t count, float scale, const float *x, float *y);
+    void (*add_signed)(size_t count, float value, const uint64_t *bits, float *y);
     void (*adamw)(
         size_t count, struct nl_adamw step, const float *gradient, float *parameter, float *first, float
         *second);
@@ -105,6 +106,10 @@ void nl_multiply_accumulate(enum nl_isa isa, size_t count, const float *a, const
 
 void nl_axpy(enum nl_isa isa, size_t count, float scale, const float *x, float *y) {
     instances[isa]->axpy(count, scale, x, y);
+}
+
+void nl_add_signed(enum nl_isa isa, size_t count, float value, const uint64_t *bits, float *y) {
+    instances[isa]->add_signed(count, value, bits, y);
 }
 
 void nl_adamw_step(

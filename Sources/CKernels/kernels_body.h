@@ -263,6 +263,14 @@ static void ISA(cross_entropy_rows)(
 // MARK: 16-bit numbers
 
 // Rounds to nearest, ties to even; a NaN keeps its sign and upper bits, and becomes quiet.
+static void ISA(add_signed)(size_t count, float value, const uint64_t *bits, float *y) {
+    const u16 places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const u16 size = (u16)NL_BROADCAST(value);
+    NL_EACH(
+        count, const uint32_t half = (uint32_t)(bits[i / 64] >> (i % 64)) & 0xffffu;
+        u16 sign = (((u16){0} + half) >> places) << 31; NL_WRITE(y, NL_READ(y) + (v16)(size ^ sign)););
+}
+
 static void ISA(to_bfloat16)(size_t count, const float *x, uint16_t *y) {
     NL_EACH(
         count, u16 bits = (u16)NL_READ(x);
@@ -300,6 +308,7 @@ static const struct kernels ISA(kernels) = {
     .rms_rows = ISA(rms_rows),
     .rms_rows_backward = ISA(rms_rows_backward),
     .cross_entropy_rows = ISA(cross_entropy_rows),
+    .add_signed = ISA(add_signed),
     .to_bfloat16 = ISA(to_bfloat16),
     .from_bfloat16 = ISA(from_bfloat16),
 };

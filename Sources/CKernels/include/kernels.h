@@ -39,6 +39,8 @@ void nl_multiply(enum nl_isa isa, size_t count, const float *a, const float *b, 
 void nl_multiply_accumulate(enum nl_isa isa, size_t count, const float *a, const float *b, float *y);
 /// y += scale x.
 void nl_axpy(enum nl_isa isa, size_t count, float scale, const float *x, float *y);
+/// y += value where a bit is 0, y -= value where it is 1; bits are taken from the lowest of the first word on.
+void nl_add_signed(enum nl_isa isa, size_t count, float value, const uint64_t *bits, float *y);
 /// One AdamW step.
 void nl_adamw_step(
     enum nl_isa isa, size_t count, struct nl_adamw step, const float *gradient, float *parameter, float *first,

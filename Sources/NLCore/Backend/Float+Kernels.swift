@@ -57,6 +57,12 @@ extension Float {
         nl_axpy(nl_best_isa(), count, scale, x, y)
     }
 
+    public static func addSigned(
+        _ count: Int, _ value: Float, _ bits: UnsafePointer<UInt64>, _ y: UnsafeMutablePointer<Float>
+    ) {
+        nl_add_signed(nl_best_isa(), count, value, bits, y)
+    }
+
     public static func dot(_ count: Int, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>) -> Float {
         nl_dot(nl_best_isa(), count, a, b)
     }

@@ -65,6 +65,12 @@ extension TensorScalar {
         for i in 0..<count { y[i] += scale * x[i] }
     }
 
+    public static func addSigned(
+        _ count: Int, _ value: Self, _ bits: UnsafePointer<UInt64>, _ y: UnsafeMutablePointer<Self>
+    ) {
+        for i in 0..<count { y[i] += bits[i / 64] >> (i % 64) & 1 == 0 ? value : -value }
+    }
+
     public static func dot(_ count: Int, _ a: UnsafePointer<Self>, _ b: UnsafePointer<Self>) -> Self {
         var sum: Self = 0
         for i in 0..<count { sum += a[i] * b[i] }

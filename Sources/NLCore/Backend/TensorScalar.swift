@@ -44,6 +44,9 @@ public protocol TensorScalar: BinaryFloatingPoint, Sendable {
     /// y += scale · x.
     static func axpy(
         _ count: Int, _ scale: Self, _ x: UnsafePointer<Self>, _ y: UnsafeMutablePointer<Self>)
+    /// y += value where a bit is 0, y −= value where it is 1; bits are taken from the lowest of the first word on.
+    static func addSigned(
+        _ count: Int, _ value: Self, _ bits: UnsafePointer<UInt64>, _ y: UnsafeMutablePointer<Self>)
     /// Σ a · b.
     static func dot(_ count: Int, _ a: UnsafePointer<Self>, _ b: UnsafePointer<Self>) -> Self
 

@@ -34,15 +34,18 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
             public var capacity: Int
             /// C: length of a context.
             public var contextSize: Int
+            /// M: places that the rarities of words are kept in (``WordFeatures``); nil knows contexts by tokens alone.
+            public var words: Int?
 
             /// A geometry.
-            public init(capacity: Int, contextSize: Int) {
+            public init(capacity: Int, contextSize: Int, words: Int? = nil) {
                 self.capacity = capacity
                 self.contextSize = contextSize
+                self.words = words
             }
 
             enum CodingKeys: String, CodingKey {
-                case capacity
+                case capacity, words
                 case contextSize = "context_size"
             }
         }
@@ -261,6 +264,9 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
             try check(
                 (8...4096).contains(slots.contextSize), .levels,
                 "level \"\(level.name)\": slots.context_size is \(slots.contextSize); 8 to 4096 is accepted")
+            try check(
+                slots.words.map { (1...1 << 24).contains($0) } ?? true, .levels,
+                "level \"\(level.name)\": slots.words is \(slots.words ?? 0); 1 to 16777216 is accepted")
         }
         try check(
             levels.count { $0.slots != nil } <= 1, .levels,

@@ -97,7 +97,7 @@ public struct HopeParameters<Content> {
     ///     x + W↓ silu(W↑ u) + Σ_i p_i(z, c) V_i          u = rms(x; g), z = (W u + b) / ‖W u + b‖
     ///
     /// with c the context of ``SlotContext`` and p as ``SlotAddresses`` says: 0 for a context that is like none that was
-    /// learned. W, b and T never change. Slots are empty until a level learns into them, so a model without anything
+    /// learned. W, b, T and the words' weights never change. Slots are empty until a level learns into them, so a model without anything
     /// learned computes what it would without slots.
     public struct Slots {
         /// W, `[D, D]`: makes inputs of the link white.
@@ -106,6 +106,8 @@ public struct HopeParameters<Content> {
         public var bias: Content
         /// T, `[V, C]`.
         public var tokens: Content
+        /// How tokens make words and how rare those are; nil where contexts are known by tokens alone.
+        public var words: Words?
         /// c of each slot, `[N, C]`; here and below N is the number in use, up to the capacity.
         public var contexts: Content
         /// z of each slot, `[N, D]`.
@@ -114,6 +116,14 @@ public struct HopeParameters<Content> {
         public var values: Content
         /// The document that wrote each slot, from 1, and how far z must agree, `[N, 2]`; 0 for an empty slot.
         public var records: Content
+
+        /// What words of a context are told by (``WordFeatures``).
+        public struct Words {
+            /// ``TokenSpelling`` of each token, `[V, 9]`.
+            public var spelling: Content
+            /// Twice the weights of M words, `[2, M]`, each word at one place in both.
+            public var rarity: Content
+        }
     }
 }
 
@@ -148,6 +158,7 @@ extension HopeParameters.Attention: Sendable where Content: Sendable {}
 extension HopeParameters.AnyMixer: Sendable where Content: Sendable {}
 extension HopeParameters.Link: Sendable where Content: Sendable {}
 extension HopeParameters.Slots: Sendable where Content: Sendable {}
+extension HopeParameters.Slots.Words: Sendable where Content: Sendable {}
 
 extension HopeParameters {
     /// What slots hold, by the ends of the tensors' names.
@@ -198,6 +209,13 @@ extension HopeParameters {
                                 whitening: try make("\(link.name).slots.whitening", [c.width, c.width]),
                                 bias: try make("\(link.name).slots.bias", [c.width]),
                                 tokens: try make("\(link.name).slots.tokens", [c.vocabularySize, slots.contextSize]),
+                                words: try slots.words.map { count in
+                                    Slots.Words(
+                                        spelling: try make(
+                                            "\(link.name).slots.spelling", [c.vocabularySize, TokenSpelling.width]),
+                                        rarity: try make(
+                                            "\(link.name).slots.rarity", [WordFeatures<Float>.hashes, count]))
+                                },
                                 contexts: try make("\(link.name).slots.contexts", [slots.capacity, slots.contextSize]),
                                 keys: try make("\(link.name).slots.keys", [slots.capacity, c.width]),
                                 values: try make("\(link.name).slots.values", [slots.capacity, c.width]),

@@ -72,8 +72,8 @@ public struct ImportedModel: Sendable {
 
     /// Writes our `model.safetensors`, one tensor in memory at a time, each in the precision it came in.
     ///
-    /// - Parameter slots: what finds slots (``SlotLayout/tensors(for:seed:)``): in single precision, but for the tokens'
-    ///   directions, which are random.
+    /// - Parameter slots: what finds slots (``SlotLayout/tensors(for:seed:)``): W and b in single precision, the
+    ///   rest, of which nothing is lost that matters, in bfloat16.
     public func writeWeights(
         to url: URL, metadata: [String: String], slots: ParameterSet<Float> = ParameterSet()
     ) throws(SafetensorsError) {
@@ -83,7 +83,8 @@ public struct ImportedModel: Sendable {
                 source.name, shape: source.shape.axes, as: source.dataType, from: source.file, tensor: source.tensor)
         }
         for (name, tensor) in slots.entries {
-            let type: TensorDataType = name.hasSuffix(".tokens") ? .bfloat16 : .float32
+            let isExact = name.hasSuffix(".whitening") || name.hasSuffix(".bias")
+            let type: TensorDataType = isExact ? .float32 : .bfloat16
             try writer.add(name, shape: tensor.shape.axes, as: type, floats: tensor.elements)
         }
         try writer.write(to: url)

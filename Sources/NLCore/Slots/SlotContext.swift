@@ -1,9 +1,10 @@
-/// What slots know a context by: the tokens that lead to it, the rare ones most.
+/// What slots know a context by: the words and tokens that lead to it, the rare ones most.
 ///
-///     c_t = Σ_{j < span} λʲ T[token_{t−j}], brought to length 1
+///     c_t = Σ_{j < span} λʲ (T[token_{t−j}] + w_{t−j}), brought to length 1
 ///
-/// T holds a random direction for each token, as long as the token is rare (``SlotLayout``), so c · c′ counts the rare
-/// tokens that two contexts share. A small model's hidden state tells grammar from grammar but hardly one name from
+/// T holds a random direction for each token, as long as the token is rare (``SlotLayout``), w is the same of the word
+/// that ends there (``WordFeatures``), 0 where none does: so c · c′ counts the rare words and tokens that two contexts
+/// share. The word that is being read counts as it stands. A small model's hidden state tells grammar from grammar but hardly one name from
 /// another; names are what facts hang on.
 enum SlotContext {
     /// Tokens that a context reaches back.
@@ -21,9 +22,10 @@ enum SlotContext {
     /// - Parameters:
     ///   - preceding: the tokens read before, of which the last `span − 1` count.
     ///   - table: T, `[V, C]`.
-    static func rows<S: TensorScalar>(_ tokens: [Int32], after preceding: some Collection<Int32>, table: Tensor<S>)
-        -> Tensor<S>
-    {
+    ///   - words: what w comes from; nil where contexts are known by tokens alone.
+    static func rows<S: TensorScalar>(
+        _ tokens: [Int32], after preceding: some Collection<Int32>, table: Tensor<S>, words: WordFeatures<S>? = nil
+    ) -> Tensor<S> {
         let width = table.shape[1]
         let history = Array(preceding.suffix(span - 1)) + tokens
         let first = history.count - tokens.count
@@ -34,8 +36,11 @@ enum SlotContext {
                 own.update(repeating: 0, count: width)
                 var weight: S = 1
                 let newest = first + row
-                for place in stride(from: newest, through: max(0, newest - span + 1), by: -1) {
+                let oldest = max(0, newest - span + 1)
+                let endings = words?.endings(history[oldest...newest])
+                for place in stride(from: newest, through: oldest, by: -1) {
                     S.axpy(width, weight, table.pointer + Int(history[place]) * width, own)
+                    if let words, let word = endings?[place - oldest] { words.add(word, weight, to: own, width) }
                     weight *= S(decay)
                 }
                 let square = S.dot(width, own, own)

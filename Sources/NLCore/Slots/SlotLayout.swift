@@ -4,7 +4,8 @@ import Glibc
 ///
 /// What a link reads is crowded into a few directions; in that crowd everything resembles everything. So it is whitened:
 /// with mean μ and covariance Σ = LLᵀ, W = L⁻¹ and b = −W μ. And each token gets a random direction for contexts, as
-/// long as it is rare: ln(n / n_token)², n_token of the n tokens read being that one.
+/// long as it is rare: ln(n / n_token)², n_token of the n tokens read being that one. Words are counted alike, a word's
+/// beginnings as words of their own: a context that ends within a word must not take "Ari" for a rare one.
 public struct SlotLayout {
     /// Tokens of general text that are read unless said: enough for a covariance, and a minute or so of a large model.
     public static let usualTokens = 16_384
@@ -12,19 +13,36 @@ public struct SlotLayout {
     public static let usualCapacity = 65_536
     /// Added to the covariance's diagonal, as a share of its mean: directions hardly used must not decide alone.
     static let ridge = 0.01
+    /// Places for words' rarities unless said: half a megabyte of a file in bfloat16.
+    public static let usualWords = 1 << 17
+    /// What tokens and words count where there are both; a token alone counts 1.
+    static let shares = (token: 0.45, word: 0.7)
+    /// Words that were read less often are as rare as those never read, and take no place from them.
+    static let leastWordCount = 3
 
     private let configuration: HopeConfiguration
     private let parameters: ParameterSet<Float>
     private let level: Int
     private var statistics: InputStatistics
     private var counts: [Int]
+    /// How the model's tokens are spelled; empty where contexts are to be known by tokens alone.
+    private let spelling: [TokenSpelling]
+    private var wordCounts: [UInt32: Int] = [:]
+    /// Tokens that words were counted in.
+    public private(set) var wordTokens = 0
 
     /// A layout over a trained model.
     ///
     /// - Parameters:
     ///   - configuration: its geometry, without slots at that level.
     ///   - level: index of the level that is to have slots.
-    public init(_ configuration: HopeConfiguration, _ parameters: ParameterSet<Float>, level: Int) {
+    ///   - spelling: of each token, where slots are to tell words.
+    public init(
+        _ configuration: HopeConfiguration, _ parameters: ParameterSet<Float>, level: Int,
+        spelling: [TokenSpelling] = []
+    ) {
+        precondition(spelling.isEmpty || spelling.count == configuration.vocabularySize, "a spelling for each token")
+        self.spelling = spelling
         self.configuration = configuration
         self.parameters = parameters
         self.level = level
@@ -40,6 +58,7 @@ public struct SlotLayout {
     /// - Parameter readsLink: false only counts, which is fast.
     public mutating func read(_ text: LearningText, readsLink: Bool = true) {
         for token in text.targets { counts[Int(token)] += 1 }
+        countWords(text.targets)
         guard readsLink else { return }
         let tape = Tape<Float>()
         var model = HopeModel(configuration, parameters, on: tape) { _ in false }
@@ -51,6 +70,17 @@ public struct SlotLayout {
         }
         _ = model.readToSlots(text.inputs, batch: 1, states: nil)
         for input in seen { statistics.add(input) }
+    }
+
+    /// Counts the words of a text.
+    public mutating func countWords(_ tokens: some Collection<Int32>) {
+        guard !spelling.isEmpty else { return }
+        wordTokens += tokens.count
+        var word: UInt32?
+        for token in tokens {
+            word = spelling[Int(token)].hash(after: word)
+            if let word { wordCounts[word, default: 0] += 1 }
+        }
     }
 
     /// Reads general text: the link until it has read so many tokens, the rest for its counts alone.
@@ -84,6 +114,11 @@ public struct SlotLayout {
                 result[String(name.dropLast("whitening".count)) + "bias"] = bias
             } else if name.hasSuffix(".slots.tokens") {
                 result[name] = directions(shape, seed: seed)
+            } else if name.hasSuffix(".slots.spelling") {
+                precondition(!spelling.isEmpty, "slots that tell words are laid out with the tokens' spelling")
+                result[name] = Tensor(spelling.flatMap(\.numbers), shape: shape)
+            } else if name.hasSuffix(".slots.rarity") {
+                result[name] = rarities(shape, ofContext: slotted.levels[level].slots?.contextSize ?? 1)
             }
         }
         return result
@@ -92,16 +127,36 @@ public struct SlotLayout {
     private func directions(_ shape: Shape, seed: UInt64) -> Tensor<Float> {
         var random = SeededRandom(seed: seed)
         let total = Double(counts.reduce(0, +))
+        let share = spelling.isEmpty ? 1 : Self.shares.token
         var elements: [Float] = []
         elements.reserveCapacity(shape.count)
         for token in 0..<shape[0] {
             let rarity = log(total / (Double(counts[token]) + 0.5))
             // Tokens that begin and end texts say nothing about them.
             let isMark = [configuration.bosTokenID, configuration.eosTokenID].contains(token)
-            let length = isMark ? 0 : max(rarity, 0) * max(rarity, 0) / Double(shape[1]).squareRoot()
+            let length = isMark ? 0 : share * max(rarity, 0) * max(rarity, 0) / Double(shape[1]).squareRoot()
             for _ in 0..<shape[1] { elements.append(Float(random.nextNormal() * length)) }
         }
         return Tensor(elements, shape: shape)
+    }
+}
+
+extension SlotLayout {
+    /// `[2, M]`: what each word's direction is multiplied by, of C signs.
+    private func rarities(_ shape: Shape, ofContext width: Int) -> Tensor<Float> {
+        var found = [Int](repeating: 0, count: shape.count)
+        for (word, count) in wordCounts where count >= Self.leastWordCount {
+            let places = WordPlaces(word, shape[1])
+            found[places.first] += count
+            found[shape[1] + places.second] += count
+        }
+        let total = Double(wordTokens)
+        let scale = Self.shares.word / Double(width).squareRoot()
+        return Tensor(
+            found.map { count in
+                let rarity = max(log(total / (Double(count) + 0.5)), 0)
+                return Float(scale * rarity * rarity)
+            }, shape: shape)
     }
 }
 

@@ -209,6 +209,7 @@ extension HopeParameters.Slots {
     func map<Other>(_ transform: (Content) -> Other) -> HopeParameters<Other>.Slots {
         HopeParameters<Other>.Slots(
             whitening: transform(whitening), bias: transform(bias), tokens: transform(tokens),
+            words: words.map { .init(spelling: transform($0.spelling), rarity: transform($0.rarity)) },
             contexts: transform(contexts), keys: transform(keys), values: transform(values),
             records: transform(records))
     }

@@ -109,7 +109,9 @@ struct SlotWriter: Sendable {
         else { preconditionFailure("\(link) has no slots") }
         let width = levels.configuration.width
         let keys = slots.keys(of: u)
-        let contexts = SlotContext.rows(inputs, after: text.inputs[..<range.lowerBound], table: slots.tokens)
+        let contexts = SlotContext.rows(
+            inputs, after: text.inputs[..<range.lowerBound], table: slots.tokens,
+            words: slots.words.map(WordFeatures.init))
         let x = site.x.value.reshaped([inputs.count, width])
         let memory = SlotMemory(slots)
         var draft = Window(

@@ -101,6 +101,7 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
         let bias: Tensor<S>
         /// T, `[V, C]`.
         let tokens: Tensor<S>
+        let words: WordFeatures<S>?
         let memory: SlotMemory<S>
     }
 
@@ -148,7 +149,7 @@ public final class HopeWeights<S: TensorScalar>: Sendable {
                             Slots(
                                 // Exact: a rounded key finds other slots than learning wrote.
                                 whitening: PanelMatrix([$0.whitening]), bias: $0.bias, tokens: $0.tokens,
-                                memory: SlotMemory($0))
+                                words: $0.words.map(WordFeatures.init), memory: SlotMemory($0))
                         })
                 })
         }

@@ -133,7 +133,8 @@ private struct StreamingPass<S: TensorScalar> {
         HopeParameters<S>.Slots.finishKeys(keys, bias: slots.bias)
         let contexts = Tensor<S>(uninitialized: [batch.rows, slots.tokens.shape[1]])
         for (input, span) in zip(inputs, batch.spans) {
-            let own = SlotContext.rows(input.tokens, after: input.state.recentTokens, table: slots.tokens)
+            let own = SlotContext.rows(
+                input.tokens, after: input.state.recentTokens, table: slots.tokens, words: slots.words)
             (contexts.pointer + span.first * slots.tokens.shape[1]).update(from: own.pointer, count: own.count)
         }
         SlotAddresses(keys: keys, contexts: contexts, in: slots.memory).add(slots.memory.values, to: x)

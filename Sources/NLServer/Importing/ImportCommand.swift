@@ -76,7 +76,9 @@ struct ImportCommand: ParsableCommand {
         }
         options.rank = rank
         let capacity = slots ?? (anchors == nil ? 0 : SlotLayout.usualCapacity)
-        if capacity > 0 { options.slots = .init(capacity: capacity, contextSize: contextSize) }
+        if capacity > 0 {
+            options.slots = .init(capacity: capacity, contextSize: contextSize, words: SlotLayout.usualWords)
+        }
         try MatrixProduct.select(.auto)
         let files = try ImportedFiles(source, anchors: anchors, options)
         for line in try files.report(sessionTokens: sessionTokens) { print(line) }

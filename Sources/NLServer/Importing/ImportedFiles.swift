@@ -115,7 +115,8 @@ struct ImportedFiles {
     /// What finds slots, laid out over the anchors.
     private func slots(_ anchors: Anchors) throws -> ParameterSet<Float> {
         var layout = SlotLayout(
-            model.configuration.withoutSlots, try model.parameters(), level: ImportOptions.acquisitionLevel)
+            model.configuration.withoutSlots, try model.parameters(), level: ImportOptions.acquisitionLevel,
+            spelling: vocabulary.spelling(ofModelWith: configuration.vocabularySize))
         layout.read(anchors.rehearsal)
         print("slots are laid out over \(layout.rowCount) tokens of anchors")
         return layout.tensors(for: configuration, seed: 1)

@@ -29,6 +29,26 @@ struct ElementwiseKernelTests {
         }
     }
 
+    @Test(arguments: InstructionSet.usable)
+    func signsAreThoseOfTheBits(instructions: InstructionSet) {
+        var random = SeededRandom(seed: 5)
+        let bits = (0..<16).map { _ in random.next() }
+        for count in Array(0...67) + [128, 1000] {
+            for offset in [0, 1, 3] {
+                let start: [Float] = randomNumbers(count, seed: count)
+                let result = misaligned(offset, [], start) { nl_add_signed(instructions.isa, count, -0.37, bits, $1) }
+                var expected = start
+                for index in 0..<count {
+                    expected[index] += bits[index / 64] & 1 << (index % 64) == 0 ? -0.37 : 0.37
+                }
+                #expect(result == expected, "\(count) numbers at offset \(offset)")
+                var naive = start.map(Double.init)
+                Double.addSigned(count, -0.37, bits, &naive)
+                #expect(zip(naive, expected).allSatisfy { abs($0 - Double($1)) < 1e-6 })
+            }
+        }
+    }
+
     @Test(arguments: InstructionSet.usable, ElementwiseKernel.allCases)
     func resultsDoNotDependOnTheirPlace(instructions: InstructionSet, kernel: ElementwiseKernel) {
         let count = 67

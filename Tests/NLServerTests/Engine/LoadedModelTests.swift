@@ -81,6 +81,17 @@ import Testing
     @Test func theShippedModelsArchitectureHasTheSameDigestForGood() throws {
         let shipped = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../deploy/model")
         let digest = try ModelDirectory(path: shipped.standardizedFileURL.path).architectureDigest()
+        #expect(digest.hex == "25cce9b7ce86d1e1b2037ce6602e33e2998299cb07f6c7cbf2299ca263be3e75")
+    }
+
+    /// The same model as it was before contexts were told by words: a key that is not there says nothing.
+    @Test func aModelWithoutWordsKeepsItsDigest() throws {
+        let shipped = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../deploy/model")
+        let text = try String(contentsOf: shipped.standardizedFileURL.appending(path: "config.json"), encoding: .utf8)
+        let former = text.replacing(#/,\s*"words" : 131072/#, with: "")
+        #expect(former != text)
+        try Data(former.utf8).write(to: home.model.appendingPathComponent("config.json"))
+        let digest = try ModelDirectory(path: home.model.path).architectureDigest()
         #expect(digest.hex == "aac5d7881c22749ba9efd279fccf808b2d2f0d98f34c67907ef0c8f2299d15ef")
     }
 

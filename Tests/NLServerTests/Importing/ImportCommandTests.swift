@@ -89,8 +89,11 @@ import Testing
         ]).run()
         let (first, second) = (try LoadedModel(directory: later), try LoadedModel(directory: atOnce))
         #expect(first.levels[1].tensors == second.levels[1].tensors)
-        for name in first.base.names where !name.hasSuffix(".tokens") {
-            #expect(first.base[name]?.elements == second.base[name]?.elements, "\(name)")
+        #expect(first.base.names == second.base.names && first.base.names.contains { $0.hasSuffix(".spelling") })
+        // An import writes random directions and rarities in bfloat16.
+        for name in first.base.names where !name.hasSuffix(".tokens") && !name.hasSuffix(".rarity") {
+            let isSame = first.base[name]?.elements == second.base[name]?.elements
+            #expect(isSame, "\(name)")
         }
     }
 

@@ -32,7 +32,7 @@ import Testing
         #expect(
             try SafetensorsFile(contentsOf: output.appendingPathComponent("model.safetensors")).names
                 .filter { $0.contains(".slots.") }
-                == ["whitening", "bias", "tokens"].map { "blocks.1.levels.1.slots.\($0)" })
+                == ["whitening", "bias", "tokens", "spelling", "rarity"].map { "blocks.1.levels.1.slots.\($0)" })
         // Weights are stored as bfloat16, so the two are compared as they are stored.
         let tokens = after.tokens(of: "The miller watched the water.")
         func logits(_ configuration: HopeConfiguration, _ parameters: ParameterSet<Float>) -> [Float] {
@@ -50,20 +50,51 @@ import Testing
         let first = try Data(contentsOf: output.appendingPathComponent("model.safetensors"))
         try run(output: home.model)
         #expect(try Data(contentsOf: home.model.appendingPathComponent("model.safetensors")) == first)
-        #expect { try run(output: home.model) } throws: { "\($0)".contains("has slots already") }
+        // Laid out anew where there are slots already.
+        try run(["--words", "0"], output: home.model)
+        let names = try SafetensorsFile(contentsOf: home.model.appendingPathComponent("model.safetensors")).names
+        #expect(names.contains { $0.hasSuffix(".tokens") } && !names.contains { $0.hasSuffix(".rarity") })
+        #expect(try LoadedModel(directory: home.model.path).configuration.levels[1].slots?.words == nil)
+    }
+
+    /// Words of further text are less rare; nothing else changes.
+    @Test func furtherTextIsCountedForWords() throws {
+        let text = URL(fileURLWithPath: home.path).appendingPathComponent("more.txt")
+        try Data(String(repeating: "Brannock counted the lanterns. ", count: 200).utf8).write(to: text)
+        let plain = URL(fileURLWithPath: home.path).appendingPathComponent("plain")
+        let counted = URL(fileURLWithPath: home.path).appendingPathComponent("counted")
+        try run(output: plain)
+        try run(["--text", text.path], output: counted)
+        let (before, after) = (
+            try LoadedModel(directory: plain.path).base, try LoadedModel(directory: counted.path).base
+        )
+        #expect(before.names == after.names)
+        for name in before.names {
+            let isSame = before[name]?.elements == after[name]?.elements
+            #expect(isSame != name.hasSuffix(".rarity"), "\(name)")
+        }
     }
 
     @Test func whatCannotBeIsSaid() throws {
         let output = URL(fileURLWithPath: home.path).appendingPathComponent("slotted")
         #expect { try run(["--level", "deep"], output: output) } throws: { "\($0)".contains("fast, medium, slow") }
         #expect { try run(["--capacity", "0"], output: output) } throws: { "\($0)".contains("slots.capacity") }
+        #expect { try run(["--words", "16777217"], output: output) } throws: { "\($0)".contains("slots.words") }
+        #expect { try run(["--words=-1"], output: output) } throws: { "\($0)".contains("--words") }
+        #expect { try run(["--words", "0", "--text", "a.txt"], output: output) } throws: {
+            "\($0)".contains("--words is 0")
+        }
+        #expect { try run(["--text", "missing.txt"], output: output) } throws: { "\($0)".contains("missing.txt") }
         try FileManager.default.removeItem(at: home.model.appendingPathComponent("anchors.txt"))
         #expect { try run(output: output) } throws: { "\($0)".contains("anchors.txt") }
         #expect(!FileManager.default.fileExists(atPath: output.path))
     }
 
     @Test(.timeLimit(.minutes(10))) func fullSlotsAreSaidAndMayBecomeMore() async throws {
-        try run(["--capacity", "12"], output: home.model)
+        // The test model's anchors are so short that no word is rare beside them.
+        let text = URL(fileURLWithPath: home.path).appendingPathComponent("more.txt")
+        try Data(String(repeating: "The miller watched the water. ", count: 2000).utf8).write(to: text)
+        try run(["--capacity", "12", "--text", text.path], output: home.model)
         let (bits, used) = try await home.run { engine async throws in
             let job = try await engine.learn("Zebra quilts vex jumbled foxglove wharf kings.", id: "a")
             #expect(job.status == .learned && job.targetReached == false)

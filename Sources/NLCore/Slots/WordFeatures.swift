@@ -1,0 +1,56 @@
+/// What the words of a context add to it (``SlotContext``): a random direction each, as long as the word is rare.
+///
+/// Names are made of common pieces: of " B", "ran", "n", "ock" none is rare, "Brannock" is. A direction is drawn from the
+/// word's hash, so that there is one for every word there may be; how rare it is was counted (``SlotLayout``) and is kept
+/// at two places that the hash says, of which the rarer counts: a word that shares one of them with a common word still
+/// counts for what it is, unless it shares both.
+struct WordFeatures<S: TensorScalar>: Sendable {
+    static var hashes: Int { 2 }
+
+    /// ``TokenSpelling`` of each token, `[V, 9]`.
+    let spelling: Tensor<S>
+    /// `[2, M]`.
+    let rarity: Tensor<S>
+
+    init(_ words: HopeParameters<Tensor<S>>.Slots.Words) { (spelling, rarity) = (words.spelling, words.rarity) }
+
+    /// The word that ends with each token, by its hash; nil where none does. The last word ends with the last token.
+    func endings(_ tokens: ArraySlice<Int32>) -> [UInt32?] {
+        var result: [UInt32?] = []
+        result.reserveCapacity(tokens.count)
+        var word: UInt32?
+        for token in tokens {
+            let own = TokenSpelling(UnsafePointer(spelling.pointer) + Int(token) * TokenSpelling.width)
+            if own.place == .goesOn, !result.isEmpty { result[result.count - 1] = nil }
+            word = own.hash(after: word)
+            result.append(word)
+        }
+        return result
+    }
+
+    /// Adds a word's direction to a context, `weight` times as long as the word is rare.
+    func add(_ word: UInt32, _ weight: S, to context: UnsafeMutablePointer<S>, _ width: Int) {
+        let count = rarity.shape[1]
+        let places = WordPlaces(word, count)
+        let rarest = max(rarity.pointer[places.first], rarity.pointer[count + places.second])
+        guard rarest > 0 else { return }
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: (width + 63) / 64) { bits in
+            var random = SeededRandom(seed: UInt64(word))
+            for index in bits.indices { bits.initializeElement(at: index, to: random.next()) }
+            guard let signs = bits.baseAddress else { return }
+            S.addSigned(width, weight * rarest, signs, context)
+        }
+    }
+}
+
+/// Where the rarity of a word is kept: a place in each of the two rows of M.
+struct WordPlaces {
+    let first: Int
+    let second: Int
+
+    init(_ word: UInt32, _ count: Int) {
+        var random = SeededRandom(seed: UInt64(word) | 1 << 32)
+        let bits = random.next()
+        (first, second) = (Int(bits >> 32) % count, Int(bits & 0xffff_ffff) % count)
+    }
+}
