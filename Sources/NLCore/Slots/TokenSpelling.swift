@@ -23,6 +23,7 @@ public struct TokenSpelling: Sendable, Equatable {
     public static let width = 9
     static let base: UInt32 = 16_777_619
 
+    /// How the token stands to the word before it.
     public let place: Place
     let factor: UInt32
     let addend: UInt32
