@@ -23,8 +23,10 @@ enum SlotContext {
     ///   - preceding: the tokens read before, of which the last `span − 1` count.
     ///   - table: T, `[V, C]`.
     ///   - words: what w comes from; nil where contexts are known by tokens alone.
+    ///   - lengths: what each row's length was before it was brought to 1, `[T]`, if anyone asks.
     static func rows<S: TensorScalar>(
-        _ tokens: [Int32], after preceding: some Collection<Int32>, table: Tensor<S>, words: WordFeatures<S>? = nil
+        _ tokens: [Int32], after preceding: some Collection<Int32>, table: Tensor<S>, words: WordFeatures<S>? = nil,
+        lengths: Tensor<S>? = nil
     ) -> Tensor<S> {
         let width = table.shape[1]
         let history = Array(preceding.suffix(span - 1)) + tokens
@@ -44,6 +46,7 @@ enum SlotContext {
                     weight *= S(decay)
                 }
                 let square = S.dot(width, own, own)
+                lengths?.pointer[row] = square.squareRoot()
                 let isEnough = square >= S(evidence * evidence)
                 let scale = isEnough ? 1 / square.squareRoot() : 0
                 for i in 0..<width { own[i] *= scale }

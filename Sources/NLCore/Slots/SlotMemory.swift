@@ -59,7 +59,9 @@ struct SlotMemory<S: TensorScalar>: Sendable {
 /// Which slots a row reads, and how strongly.
 ///
 /// Of all documents the one that holds the most similar context speaks, if that context is all but the same, or if it
-/// stands out from those of all other documents: a template that many documents share singles out none of them. Among
+/// stands out from those of all other documents: a template that many documents share singles out none of them. Slots of a
+/// document's first words, where it had not yet said what it is about, stand for it only where the context is the same.
+/// Among
 /// the document's slots those speak whose context and key come nearest (softmax).
 struct SlotAddresses<S: TensorScalar> {
     /// Slots that a row reads at most.
@@ -70,6 +72,8 @@ struct SlotAddresses<S: TensorScalar> {
     static var similar: (S, S) { (0.5, 0.6) }
     /// … if they are this much more similar than any of another document.
     static var margin: (S, S) { (0.16, 0.22) }
+    /// Strictness of slots that stand for their document only where the context is the same.
+    static var faint: S { 0.8 }
     /// What the key counts beside the context.
     static var keyShare: S { 2 }
     /// How sharply the nearest slots are told from the next.
@@ -129,6 +133,7 @@ struct SlotAddresses<S: TensorScalar> {
         memory.episodes.withUnsafeBufferPointer { episodes in
             for slot in episodes.indices where similarity[slot] > runnerUp {
                 let (value, episode) = (similarity[slot], episodes[slot])
+                if value < same.0 && memory.strictness[slot] >= faint { continue }
                 if episode == best.episode {
                     best.value = max(best.value, value)
                 } else if value > best.value {

@@ -14,6 +14,9 @@ struct SlotWriter: Sendable {
     static let slack: Float = 0.1
     /// How far the key of a slot of a long document must agree: between its slots are tokens that have none.
     static let strictness: Float = 0.35
+    /// Contexts that are shorter than this share of the window's longest are of its first words, and faint
+    /// (``SlotAddresses/faint``): "The lighthouse of" is in every text about one.
+    static let faintShare: Float = 0.6
     /// Contexts and keys more similar than this are one.
     static let identical: Float = 0.9999
     /// Steps between two looks at all tokens of the window.
@@ -29,6 +32,8 @@ struct SlotWriter: Sendable {
         var rest: Tensor<Float>
         var keys: Tensor<Float>
         var contexts: Tensor<Float>
+        /// Which contexts are faint; none where contexts are known by tokens alone.
+        var isFaint: [Bool]
         var targets: [Int32]
         /// Loss that each token may have.
         var limits: [Float]
@@ -109,13 +114,17 @@ struct SlotWriter: Sendable {
         else { preconditionFailure("\(link) has no slots") }
         let width = levels.configuration.width
         let keys = slots.keys(of: u)
+        let lengths = Tensor<Float>.zeros([inputs.count])
         let contexts = SlotContext.rows(
             inputs, after: text.inputs[..<range.lowerBound], table: slots.tokens,
-            words: slots.words.map(WordFeatures.init))
+            words: slots.words.map(WordFeatures.init), lengths: lengths)
+        let longest = slots.words == nil ? 0 : lengths.elements.max() ?? 0
         let x = site.x.value.reshaped([inputs.count, width])
         let memory = SlotMemory(slots)
         var draft = Window(
-            rest: x, keys: keys, contexts: contexts, targets: Array(text.targets[range]), limits: [], losses: [],
+            rest: x, keys: keys, contexts: contexts,
+            isFaint: lengths.elements.map { $0 < Self.faintShare * longest }, targets: Array(text.targets[range]),
+            limits: [], losses: [],
             addresses: SlotAddresses(keys: keys, contexts: contexts, in: memory), slots: [],
             values: .zeros([0, width]), firstMoment: .zeros([0, width]), secondMoment: .zeros([0, width]),
             states: site.states)
@@ -173,7 +182,9 @@ struct SlotWriter: Sendable {
         }
         fresh = Array(fresh.prefix(max(capacity - memory.count, 0)))
         let places = fresh.indices.map { Int32(memory.count + $0) }
-        let records = fresh.flatMap { _ in [episode, isDense ? 0 : Self.strictness] }
+        let records = fresh.flatMap { row in
+            [episode, draft.isFaint[row] ? SlotAddresses<Float>.faint : isDense ? 0 : Self.strictness]
+        }
         levels.write(draft.contexts.rows(fresh), to: places, of: "\(link).slots.contexts")
         levels.write(draft.keys.rows(fresh), to: places, of: "\(link).slots.keys")
         levels.write(.zeros([fresh.count, keyWidth]), to: places, of: "\(link).slots.values")

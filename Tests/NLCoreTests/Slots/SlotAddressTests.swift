@@ -24,11 +24,13 @@ import Testing
         var (contexts, keys, records): ([Double], [Double], [Double]) = ([], [], [])
         for document in 1...6 {
             var context = unit(&random)
-            for _ in 0..<5 {
+            for place in 0..<5 {
                 context = near(context, 0.3, &random)
                 contexts += context
                 keys += unit(&random)
-                records += [Double(document), document % 2 == 0 ? 0.35 : 0]
+                // The first of every third document are faint.
+                let isFaint = document % 3 == 0 && place < 2
+                records += [Double(document), isFaint ? SlotAddresses<Double>.faint : document % 2 == 0 ? 0.35 : 0]
             }
         }
         let shape: Shape = [40, width]
@@ -56,7 +58,10 @@ import Testing
             tensor.elements[slot * width..<(slot + 1) * width]
         }
         let similarity = (0..<memory.count).map { dot(context, row(memory.contexts, $0)) }
-        let best = Dictionary(zip(memory.episodes, similarity)) { max($0, $1) }.sorted { $0.value > $1.value }
+        let counted = (0..<memory.count).map { slot in
+            memory.strictness[slot] < A.faint || similarity[slot] >= A.same.0 ? similarity[slot] : 0
+        }
+        let best = Dictionary(zip(memory.episodes, counted)) { max($0, $1) }.sorted { $0.value > $1.value }
         let gate = max(
             ramp(best[0].value - max(best[1].value, 0), A.margin) * ramp(best[0].value, A.similar),
             ramp(best[0].value, A.same))

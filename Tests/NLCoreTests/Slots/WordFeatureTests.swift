@@ -158,4 +158,17 @@ import Testing
         #expect(try rarest(4) < rarest(7) && rarest(7) == rarest(8))
         #expect(try abs(rarest(8) - Float(SlotLayout.shares.word * 7.603 * 7.603 / 8)) < 0.01)
     }
+
+    /// The first words of a text are in many others: their slots speak only where nothing else was said before.
+    @Test func slotsOfFirstWordsAreFaint() throws {
+        var text: [Int32] = [4, 5, 7, 8]
+        text += (0..<10).map { Int32(10 + 3 * $0 % 27) }
+        let (levels, _) = try SlotCases.learn(
+            LearningText(text, configuration: SlotCases.slotted().0), into: SlotCases.levels())
+        let memory = levels.slotMemory(SlotCases.link)
+        try #require(memory.count > 4)
+        let isFaint = memory.strictness.map { $0 >= SlotAddresses<Float>.faint }
+        #expect(isFaint.first == true && isFaint.last == false)
+        #expect(isFaint == isFaint.sorted { $0 && !$1 }, "\(isFaint)")
+    }
 }
