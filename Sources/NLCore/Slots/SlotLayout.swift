@@ -28,6 +28,9 @@ public struct SlotLayout {
     /// How the model's tokens are spelled; empty where contexts are to be known by tokens alone.
     private let spelling: [TokenSpelling]
     private var wordCounts: [UInt32: Int] = [:]
+    /// What tells no context from another, whatever it says: tokens, and words by their hashes.
+    private var silentTokens: Set<Int32> = []
+    private var silentWords: Set<UInt32> = []
     /// Tokens that words were counted in.
     public private(set) var wordTokens = 0
 
@@ -83,6 +86,17 @@ public struct SlotLayout {
         }
     }
 
+    /// Lets the tokens and words of a text count for nothing, as those that stand in every request: the template's.
+    public mutating func silence(_ text: [Int32]) {
+        silentTokens.formUnion(text)
+        var word: UInt32?
+        for (place, token) in text.enumerated() where !spelling.isEmpty {
+            word = spelling[Int(token)].hash(after: word)
+            let goesOn = place + 1 < text.count && spelling[Int(text[place + 1])].place == .goesOn
+            if let word, !goesOn { silentWords.insert(word) }
+        }
+    }
+
     /// Reads general text: the link until it has read so many tokens, the rest for its counts alone.
     public mutating func read(_ texts: [LearningText], linkTokens: Int = usualTokens) {
         for text in texts { read(text, readsLink: rowCount < linkTokens) }
@@ -134,7 +148,9 @@ public struct SlotLayout {
             let rarity = log(total / (Double(counts[token]) + 0.5))
             // Tokens that begin and end texts say nothing about them.
             let isMark = [configuration.bosTokenID, configuration.eosTokenID].contains(token)
-            let length = isMark ? 0 : share * max(rarity, 0) * max(rarity, 0) / Double(shape[1]).squareRoot()
+            let length =
+                isMark || silentTokens.contains(Int32(token))
+                ? 0 : share * max(rarity, 0) * max(rarity, 0) / Double(shape[1]).squareRoot()
             for _ in 0..<shape[1] { elements.append(Float(random.nextNormal() * length)) }
         }
         return Tensor(elements, shape: shape)
@@ -149,6 +165,11 @@ extension SlotLayout {
             let places = WordPlaces(word, shape[1])
             found[places.first] += count
             found[shape[1] + places.second] += count
+        }
+        // No word is as common as this.
+        for word in silentWords {
+            let places = WordPlaces(word, shape[1])
+            (found[places.first], found[shape[1] + places.second]) = (.max, .max)
         }
         let total = Double(wordTokens)
         let scale = Self.shares.word / Double(width).squareRoot()

@@ -19,6 +19,9 @@ enum ChatTemplate {
         (continuing ? "\n" : "") + messages.map { "\(label($0.role)): \($0.content)\n" }.joined() + "Assistant:"
     }
 
+    /// The words that stand in every conversation.
+    static let words = render([.system, .user, .assistant].map { ChatMessage(role: $0, content: "") })
+
     private static func label(_ role: ChatMessage.Role) -> String {
         switch role {
         case .system, .developer: "System"

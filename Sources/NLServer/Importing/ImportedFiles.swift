@@ -118,6 +118,7 @@ struct ImportedFiles {
             model.configuration.withoutSlots, try model.parameters(), level: ImportOptions.acquisitionLevel,
             spelling: vocabulary.spelling(ofModelWith: configuration.vocabularySize))
         layout.read(anchors.rehearsal)
+        layout.silence(vocabulary.encode(ChatTemplate.words, parseSpecialTokens: false).map(Int32.init))
         print("slots are laid out over \(layout.rowCount) tokens of anchors")
         return layout.tensors(for: configuration, seed: 1)
     }

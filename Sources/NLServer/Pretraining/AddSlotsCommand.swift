@@ -74,6 +74,7 @@ struct AddSlotsCommand: ParsableCommand {
             spelling: words > 0 ? loaded.tokenizer.spelling(ofModelWith: plain.vocabularySize) : [])
         layout.read(loaded.anchors.rehearsal, linkTokens: tokens)
         try countWords(&layout, loaded)
+        layout.silence(loaded.tokens(of: ChatTemplate.words))
         try write(layout.parameters(for: slotted, seed: seed), slotted)
         print(
             "\(level): \(capacity) slots, laid out over \(layout.rowCount) tokens, \(layout.wordTokens) read for words, in \(output)"

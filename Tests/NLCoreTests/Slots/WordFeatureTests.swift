@@ -143,6 +143,32 @@ import Testing
 
     // MARK: - Layout
 
+    /// What stands in every request tells none from another.
+    @Test func whatIsSilencedCountsForNothing() throws {
+        var configuration = TinyModel.configuration
+        var layout = SlotLayout(configuration, TinyModel.parameters(), level: 1, spelling: SlotCases.spelling)
+        layout.read(TinyModel.text(seed: 1, length: 200))
+        layout.silence([4, 39, 5, 6])  // a word, a mark, and a word of two tokens
+        configuration.levels[1].slots = .init(capacity: 8, contextSize: 64, words: 512)
+        let tensors = layout.tensors(for: configuration, seed: 1)
+        let table = try #require(tensors["\(SlotCases.link).slots.tokens"])
+        let words = WordFeatures<Float>(
+            .init(
+                spelling: try #require(tensors["\(SlotCases.link).slots.spelling"]),
+                rarity: try #require(tensors["\(SlotCases.link).slots.rarity"])))
+        func length(_ tokens: [Int32]) -> Float {
+            var row = [Float](repeating: 0, count: 64)
+            for case .some(let word) in words.endings(tokens[...]) { words.add(word, 1, to: &row, 64) }
+            return row.reduce(0) { $0 + $1 * $1 }
+        }
+        #expect(length([4]) == 0 && length([5, 6]) == 0)
+        #expect(length([5]) > 0 && length([7]) > 0 && length([4, 6]) > 0)
+        for token in 2..<38 {
+            let isSilent = table.elements[token * 64..<(token + 1) * 64].allSatisfy { $0 == 0 }
+            #expect(isSilent == [4, 5, 6].contains(token), "token \(token)")
+        }
+    }
+
     /// What is read often is common, what is hardly ever read counts as never read.
     @Test func theLayoutCountsWords() throws {
         var configuration = TinyModel.configuration
