@@ -49,6 +49,7 @@ def parse():
     parser.add_argument("--tokens", type=int, help="to train on, instead of the size's own")
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--report", action="store_true", help="train nothing: only what is done already")
     parser.add_argument("--passages", type=int, default=1000, help="of LAMBADA")
     parser.add_argument("--binary", default=".build/release/nlserver")
     parser.add_argument("--nlbench", help="a built nlbench (default: built now)")
@@ -257,6 +258,8 @@ def main():
     results = []
     for seed in options.seeds:
         for model in models:
+            if options.report and not (harness.work / options.size / f"{model}-{seed}" / "result.json").exists():
+                continue
             results.append(harness.result(model, seed))
             check_sizes(results)
     results.sort(key=lambda r: (models.index(r["model"]), r["seed"]))

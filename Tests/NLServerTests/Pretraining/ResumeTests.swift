@@ -52,11 +52,14 @@ import Testing
             try PretrainCommand.parse(arguments).train {
                 defer { steps += 1 }
                 let isStopped = StopSignal.isRaised
-                if steps == 5 { kill(getpid(), signal) }
+                if steps == 5 {
+                    kill(getpid(), signal)
+                    // It may reach another thread of a busy machine a moment later.
+                    for _ in 0..<10_000 where !StopSignal.isRaised { usleep(1000) }
+                }
                 return isStopped
             }
         }
-        // The signal may reach another thread of a busy machine a moment later.
         let step = try PretrainingFixture.newestCheckpoint(output).progress.step
         #expect((6...8).contains(step), "a checkpoint of step \(step)")
         let whole = folder.path("whole")

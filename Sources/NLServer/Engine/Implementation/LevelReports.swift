@@ -126,7 +126,8 @@ struct LevelReporter: Sendable {
     }
 }
 
-/// ‖θ_base‖ over the tensors each level adapts, by level; of all tensors where those are 0, as the values of slots.
+/// ‖θ_base‖ over the tensors each level adapts, by level; of all that were trained where those are 0, as the values of
+/// slots.
 /// Computed when first asked for.
 private final class BaseNorms: Sendable {
     private let model: LoadedModel
@@ -141,7 +142,8 @@ private final class BaseNorms: Sendable {
         return known.withLock { known in
             if let norm = known[name] { return norm }
             let own = LevelReporter.norm(of: model.base, over: level.adapted.map(\.name))
-            let norm = own > 0 ? own : model.base.norm
+            let trained = model.base.names.filter(HopeParameters<Void>.isPretrained)
+            let norm = own > 0 ? own : LevelReporter.norm(of: model.base, over: trained)
             known[name] = norm
             return norm
         }
