@@ -161,6 +161,14 @@ static void ISA(axpy)(size_t count, float scale, const float *x, float *y) {
     NL_EACH(count, NL_WRITE(y, NL_READ(y) + scale * NL_READ(x)););
 }
 
+static void ISA(add_signed)(size_t count, float value, const uint64_t *bits, float *y) {
+    const u16 places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const u16 size = (u16)NL_BROADCAST(value);
+    NL_EACH(
+        count, const uint32_t half = (uint32_t)(bits[i / 64] >> (i % 64)) & 0xffffu;
+        u16 sign = (((u16){0} + half) >> places) << 31; NL_WRITE(y, NL_READ(y) + (v16)(size ^ sign)););
+}
+
 static void ISA(adamw)(
     size_t count, struct nl_adamw step, const float *gradient, float *parameter, float *first, float *second) {
     const float first_share = 1.0f - step.beta1, second_share = 1.0f - step.beta2;
@@ -262,21 +270,10 @@ static void ISA(cross_entropy_rows)(
 
 // MARK: 16-bit numbers
 
-// Rounds to nearest, ties to even; a NaN keeps its sign and upper bits, and becomes quiet.
-static void ISA(add_signed)(size_t count, float value, const uint64_t *bits, float *y) {
-    const u16 places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    const u16 size = (u16)NL_BROADCAST(value);
-    NL_EACH(
-        count, const uint32_t half = (uint32_t)(bits[i / 64] >> (i % 64)) & 0xffffu;
-        u16 sign = (((u16){0} + half) >> places) << 31; NL_WRITE(y, NL_READ(y) + (v16)(size ^ sign)););
-}
-
 static void ISA(to_bfloat16)(size_t count, const float *x, uint16_t *y) {
     NL_EACH(
         count, u16 bits = (u16)NL_READ(x);
-        u16 rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-        u16 is_nan = (u16)((bits & 0x7fffffff) > 0x7f800000);
-        u16 chosen = (is_nan & ((bits >> 16) | 0x40)) | (~is_nan & rounded);
+        u16 chosen = NL_BFLOAT16(bits) >> 16;
         typedef uint16_t h16 __attribute__((vector_size(32)));
         h16 halves = __builtin_convertvector(chosen, h16); memcpy(y + i, &halves, left * sizeof(uint16_t)););
 }
@@ -301,6 +298,7 @@ static const struct kernels ISA(kernels) = {
     .multiply = ISA(multiply),
     .multiply_accumulate = ISA(multiply_accumulate),
     .axpy = ISA(axpy),
+    .add_signed = ISA(add_signed),
     .adamw = ISA(adamw),
     .dot = ISA(dot_product),
     .unit_rows = ISA(unit_rows),
@@ -308,7 +306,6 @@ static const struct kernels ISA(kernels) = {
     .rms_rows = ISA(rms_rows),
     .rms_rows_backward = ISA(rms_rows_backward),
     .cross_entropy_rows = ISA(cross_entropy_rows),
-    .add_signed = ISA(add_signed),
     .to_bfloat16 = ISA(to_bfloat16),
     .from_bfloat16 = ISA(from_bfloat16),
 };

@@ -258,8 +258,8 @@ NL_INLINE WORDS ISA(rounded_sum)(const float *a, const float *b, ptrdiff_t colum
         memcpy(&left, a, columns * sizeof(float));
         memcpy(&right, b, columns * sizeof(float));
     }
-    const WORDS bits = (WORDS)(left + right), is_nan = (WORDS)((bits & 0x7fffffffu) > 0x7f800000u);
-    return ((is_nan & (bits | 0x400000u)) | (~is_nan & (bits + 0x7fffu + ((bits >> 16) & 1)))) & 0xffff0000u;
+    const WORDS bits = (WORDS)(left + right);
+    return NL_BFLOAT16(bits) & 0xffff0000u;
 }
 
 static void ISA(pack_sum)(ptrdiff_t k, ptrdiff_t n, const float *a, const float *b, void *strips) {

@@ -25,6 +25,13 @@ typedef uint32_t u16 __attribute__((vector_size(64)));
 
 #define NL_ABSOLUTE(x) ((v16)((i16)(x) & 0x7fffffff))
 
+// A vector of floats' bits rounded to bfloat16, which stands in the upper halves: to nearest, ties to even; a NaN keeps its
+// sign and upper bits, and becomes quiet.
+#define NL_IS_NAN(bits) ((__typeof__(bits))(((bits) & 0x7fffffffu) > 0x7f800000u))
+#define NL_BFLOAT16(bits)                   \
+    ((NL_IS_NAN(bits) & ((bits) | 0x400000u)) | \
+     (~NL_IS_NAN(bits) & ((bits) + 0x7fffu + (((bits) >> 16) & 1u))))
+
 // Vectors are passed between these, which would be a question of ABI if they were ever called.
 #pragma clang diagnostic ignored "-Wpsabi"
 #define NL_INLINE static inline __attribute__((always_inline))

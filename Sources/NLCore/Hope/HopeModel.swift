@@ -56,13 +56,13 @@ public struct HopeModel<S: TensorScalar> {
         guard let link = slotLink, let slots = parameters.blocks.last?.levels[link].slots else {
             return (readOn(from: site.x), site.states)
         }
-        let memory = SlotMemory(slots.map(\.value))
+        let held = slots.map(\.value)
+        let memory = SlotMemory(held)
         guard memory.count > 0 else { return (readOn(from: site.x), site.states) }
         precondition(batch == 1, "slots that hold something are read by one stream at a time")
-        let keys = site.u.map { slots.map(\.value).keys(of: $0.value) } ?? .zeros([0])
+        let keys = site.u.map { held.keys(of: $0.value) } ?? .zeros([0])
         let contexts = SlotContext.rows(
-            tokens, after: preceding, table: slots.tokens.value,
-            words: slots.map(\.value).words.map(WordFeatures.init))
+            tokens, after: preceding, table: held.tokens, words: held.words.map(WordFeatures.init))
         let addresses = SlotAddresses(keys: keys, contexts: contexts, in: memory)
         let recalled = Variable.recall(addresses, values: slots.values, shape: site.x.shape)
         return (readOn(from: site.x + recalled), site.states)

@@ -31,6 +31,7 @@ enum SlotContext {
         let width = table.shape[1]
         let history = Array(preceding.suffix(span - 1)) + tokens
         let first = history.count - tokens.count
+        let spelling = words?.spelling(of: history)
         let rows = Tensor<S>(uninitialized: [tokens.count, width])
         rowBlocks(tokens.count, width * span) { start, count in
             for row in start..<start + count {
@@ -39,7 +40,7 @@ enum SlotContext {
                 var weight: S = 1
                 let newest = first + row
                 let oldest = max(0, newest - span + 1)
-                let endings = words?.endings(history[oldest...newest])
+                let endings = spelling.map { TokenSpelling.endings($0[oldest...newest]) }
                 for place in stride(from: newest, through: oldest, by: -1) {
                     S.axpy(width, weight, table.pointer + Int(history[place]) * width, own)
                     if let words, let word = endings?[place - oldest] { words.add(word, weight, to: own, width) }

@@ -89,12 +89,8 @@ public struct SlotLayout {
     /// Lets the tokens and words of a text count for nothing, as those that stand in every request: the template's.
     public mutating func silence(_ text: [Int32]) {
         silentTokens.formUnion(text)
-        var word: UInt32?
-        for (place, token) in text.enumerated() where !spelling.isEmpty {
-            word = spelling[Int(token)].hash(after: word)
-            let goesOn = place + 1 < text.count && spelling[Int(text[place + 1])].place == .goesOn
-            if let word, !goesOn { silentWords.insert(word) }
-        }
+        guard !spelling.isEmpty else { return }
+        silentWords.formUnion(TokenSpelling.endings(text.map { spelling[Int($0)] }).compactMap(\.self))
     }
 
     /// Reads general text: the link until it has read so many tokens, the rest for its counts alone.

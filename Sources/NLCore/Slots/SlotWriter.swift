@@ -32,8 +32,6 @@ struct SlotWriter: Sendable {
         var rest: Tensor<Float>
         var keys: Tensor<Float>
         var contexts: Tensor<Float>
-        /// Which contexts are faint; none where contexts are known by tokens alone.
-        var isFaint: [Bool]
         var targets: [Int32]
         /// Loss that each token may have.
         var limits: [Float]
@@ -118,13 +116,13 @@ struct SlotWriter: Sendable {
         let contexts = SlotContext.rows(
             inputs, after: text.inputs[..<range.lowerBound], table: slots.tokens,
             words: slots.words.map(WordFeatures.init), lengths: lengths)
+        // None is faint where contexts are known by tokens alone.
         let longest = slots.words == nil ? 0 : lengths.elements.max() ?? 0
+        let isFaint = lengths.elements.map { $0 < Self.faintShare * longest }
         let x = site.x.value.reshaped([inputs.count, width])
         let memory = SlotMemory(slots)
         var draft = Window(
-            rest: x, keys: keys, contexts: contexts,
-            isFaint: lengths.elements.map { $0 < Self.faintShare * longest }, targets: Array(text.targets[range]),
-            limits: [], losses: [],
+            rest: x, keys: keys, contexts: contexts, targets: Array(text.targets[range]), limits: [], losses: [],
             addresses: SlotAddresses(keys: keys, contexts: contexts, in: memory), slots: [],
             values: .zeros([0, width]), firstMoment: .zeros([0, width]), secondMoment: .zeros([0, width]),
             states: site.states)
@@ -140,7 +138,7 @@ struct SlotWriter: Sendable {
         unknowable += draft.losses.indices.filter { !knowable.contains($0) }.reduce(0) { $0 + Double(draft.losses[$1]) }
         let wanted = wanted(knowable, draft.losses)
         draft.limits = draft.losses.indices.map { wanted.contains($0) ? Self.known : draft.losses[$0] + Self.slack }
-        draft.slots = allocate(wanted, draft, memory, &levels)
+        draft.slots = allocate(wanted, draft, isFaint, memory, &levels)
         address(&draft, x, levels)
         draft.losses = try losses(draft, levels)
         window = draft
@@ -163,7 +161,7 @@ struct SlotWriter: Sendable {
 
     /// Gives tokens their slots: those of the same context and key where there are, else empty ones while there are any.
     private mutating func allocate(
-        _ rows: Set<Int>, _ draft: Window, _ memory: SlotMemory<Float>, _ levels: inout SpaceLevels
+        _ rows: Set<Int>, _ draft: Window, _ isFaint: [Bool], _ memory: SlotMemory<Float>, _ levels: inout SpaceLevels
     ) -> [Int32] {
         let (width, keyWidth) = (draft.contexts.shape[1], draft.keys.shape[1])
         var slots: Set<Int32> = []
@@ -183,7 +181,7 @@ struct SlotWriter: Sendable {
         fresh = Array(fresh.prefix(max(capacity - memory.count, 0)))
         let places = fresh.indices.map { Int32(memory.count + $0) }
         let records = fresh.flatMap { row in
-            [episode, draft.isFaint[row] ? SlotAddresses<Float>.faint : isDense ? 0 : Self.strictness]
+            [episode, isFaint[row] ? SlotAddresses<Float>.faint : isDense ? 0 : Self.strictness]
         }
         levels.write(draft.contexts.rows(fresh), to: places, of: "\(link).slots.contexts")
         levels.write(draft.keys.rows(fresh), to: places, of: "\(link).slots.keys")

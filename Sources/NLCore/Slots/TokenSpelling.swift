@@ -61,6 +61,20 @@ public struct TokenSpelling: Sendable, Equatable {
         }
     }
 
+    /// The word that ends with each token of a text, by its hash; nil where none does. The last word ends with the last
+    /// token.
+    static func endings(_ text: some Sequence<TokenSpelling>) -> [UInt32?] {
+        var result: [UInt32?] = []
+        result.reserveCapacity(text.underestimatedCount)
+        var word: UInt32?
+        for token in text {
+            if token.place == .goesOn, !result.isEmpty { result[result.count - 1] = nil }
+            word = token.hash(after: word)
+            result.append(word)
+        }
+        return result
+    }
+
     // MARK: - As numbers
 
     /// ``width`` numbers.

@@ -14,18 +14,9 @@ struct WordFeatures<S: TensorScalar>: Sendable {
 
     init(_ words: HopeParameters<Tensor<S>>.Slots.Words) { (spelling, rarity) = (words.spelling, words.rarity) }
 
-    /// The word that ends with each token, by its hash; nil where none does. The last word ends with the last token.
-    func endings(_ tokens: ArraySlice<Int32>) -> [UInt32?] {
-        var result: [UInt32?] = []
-        result.reserveCapacity(tokens.count)
-        var word: UInt32?
-        for token in tokens {
-            let own = TokenSpelling(UnsafePointer(spelling.pointer) + Int(token) * TokenSpelling.width)
-            if own.place == .goesOn, !result.isEmpty { result[result.count - 1] = nil }
-            word = own.hash(after: word)
-            result.append(word)
-        }
-        return result
+    /// How each token of a text is spelled.
+    func spelling(of tokens: [Int32]) -> [TokenSpelling] {
+        tokens.map { TokenSpelling(UnsafePointer(spelling.pointer) + Int($0) * TokenSpelling.width) }
     }
 
     /// Adds a word's direction to a context, `weight` times as long as the word is rare.

@@ -59,11 +59,10 @@ extension StreamState {
         let closesChunk = after / c.chunkSize > position / c.chunkSize
         let closesSpan = after / c.projectionChunkSize > position / c.projectionChunkSize
         let adaptive = c.adaptiveMemories
-        let geometry = MixerGeometry<S>(c, weights.precision)
         for (index, block) in zip(layers.indices, weights.blocks) {
             guard case .titans(let own) = block.mixer else { continue }
             layers[index].makeWritable(closesChunk, closesSpan, adaptive)
-            layers[index].makeSumsWritable(closesSpan && !adaptive.isEmpty, geometry, own.identity)
+            layers[index].makeSumsWritable(closesSpan && !adaptive.isEmpty, weights, own.identity)
         }
     }
 
@@ -90,10 +89,10 @@ extension StreamLayer {
 
     /// Sums of these weights that the stream owns alone if they change.
     fileprivate mutating func makeSumsWritable(
-        _ changes: Bool, _ geometry: MixerGeometry<S>, _ weights: MemoryIdentity
+        _ changes: Bool, _ weights: HopeWeights<S>, _ memories: MemoryIdentity
     ) {
-        guard sums?.weights === weights, sums?.isFilled == true else {
-            sums = ProjectionSums(geometry, weights)
+        guard sums?.weights === memories, sums?.isFilled == true else {
+            sums = ProjectionSums(MixerGeometry(weights.configuration, weights.precision), memories)
             return
         }
         if changes && !isKnownUniquelyReferenced(&sums) { sums = sums.map(ProjectionSums.init(copying:)) }

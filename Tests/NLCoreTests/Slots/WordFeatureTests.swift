@@ -72,7 +72,7 @@ import Testing
     @Test func aWordEndsWhereTheNextBegins() {
         let words = Self.features(Double.self)
         let tokens = Self.tokens(["", "The", " lighthouse", " of", " B", "ran", "n", "ock", ".", " B", "ran"])
-        let found = words.endings(tokens[...])
+        let found = TokenSpelling.endings(words.spelling(of: tokens))
         #expect(found.map { $0 != nil } == [false, true, true, true, false, false, false, true, false, false, true])
         #expect(found[7] == word([" brannock"]) && found[10] == word(["bran"]))
     }
@@ -158,7 +158,9 @@ import Testing
                 rarity: try #require(tensors["\(SlotCases.link).slots.rarity"])))
         func length(_ tokens: [Int32]) -> Float {
             var row = [Float](repeating: 0, count: 64)
-            for case .some(let word) in words.endings(tokens[...]) { words.add(word, 1, to: &row, 64) }
+            for case .some(let word) in TokenSpelling.endings(words.spelling(of: tokens)) {
+                words.add(word, 1, to: &row, 64)
+            }
             return row.reduce(0) { $0 + $1 * $1 }
         }
         #expect(length([4]) == 0 && length([5, 6]) == 0)

@@ -53,10 +53,10 @@ import Testing
         for (rows, inputs, outputs, offset) in [
             (1, 64, 64, 0), (3, 33, 31, 1), (64, 24, 48, 3), (2, 1, 5, 2), (5, 7, 130, 1),
         ] {
-            let a = numbers(offset + inputs * outputs, seed: 1)
-            let b = numbers(offset + inputs * outputs, seed: 2)
-            let x = numbers(rows * (inputs + 5), seed: 3)
-            let before = numbers(rows * outputs, seed: 4)
+            let a: [Float] = randomNumbers(offset + inputs * outputs, seed: 1)
+            let b: [Float] = randomNumbers(offset + inputs * outputs, seed: 2)
+            let x: [Float] = randomNumbers(rows * (inputs + 5), seed: 3)
+            let before: [Float] = randomNumbers(rows * outputs, seed: 4)
             let rounded = zip(a, b).dropFirst(offset).map { float(bfloat16Bits: bfloat16Bits($0 + $1)) }
             let form = SumForm.bfloat16(instructions)
             // What was there before must not matter.
@@ -80,10 +80,5 @@ import Testing
                 #expect(same, "\(rows)×\(inputs) by \(outputs) on \(instructions)")
             }
         }
-    }
-
-    private func numbers(_ count: Int, seed: UInt64) -> [Float] {
-        var random = SeededRandom(seed: seed)
-        return (0..<count).map { _ in Float(random.nextNormal()) }
     }
 }

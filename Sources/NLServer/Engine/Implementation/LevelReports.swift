@@ -142,8 +142,10 @@ private final class BaseNorms: Sendable {
         return known.withLock { known in
             if let norm = known[name] { return norm }
             let own = LevelReporter.norm(of: model.base, over: level.adapted.map(\.name))
-            let trained = model.base.names.filter(HopeParameters<Void>.isPretrained)
-            let norm = own > 0 ? own : LevelReporter.norm(of: model.base, over: trained)
+            let norm =
+                own > 0
+                ? own
+                : LevelReporter.norm(of: model.base, over: model.base.names.filter(HopeParameters<Void>.isPretrained))
             known[name] = norm
             return norm
         }
