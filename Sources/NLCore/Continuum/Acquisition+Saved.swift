@@ -19,6 +19,8 @@ extension Acquisition {
         var enough: Float
         var settlingStep: Int
         var unknowable: Double
+        /// Nil where it was saved before there were any.
+        var answersWritten: Int?
     }
 
     /// The learning as it is between two steps.
@@ -31,7 +33,7 @@ extension Acquisition {
             lossBefore: lossBefore, target: target, pass: pass, position: position, passSum: passSum,
             lastLoss: lastLoss, documentTokens: documentTokens, learnedTokens: learnedTokens,
             rehearsalDebt: rehearsalDebt, learnedLoss: learned?.loss, tooLittle: tooLittle, enough: enough,
-            settlingStep: settlingStep, unknowable: unknowable)
+            settlingStep: settlingStep, unknowable: unknowable, answersWritten: answersWritten)
         guard
             let states = [String: [MixerState<Float>]](
                 saving: ["text": states, "measurement": measurement.states])
@@ -61,6 +63,7 @@ extension Acquisition {
         resumed.rehearsalDebt = place.rehearsalDebt
         (resumed.tooLittle, resumed.enough, resumed.settlingStep) = (place.tooLittle, place.enough, place.settlingStep)
         resumed.unknowable = place.unknowable
+        resumed.answersWritten = place.answersWritten ?? 0
         self = resumed
     }
 }

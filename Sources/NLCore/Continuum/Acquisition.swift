@@ -35,6 +35,9 @@ public struct Acquisition: Sendable {
         /// What dense products are multiplied in, if not in f32. A part of what is learned: done again, it is done in
         /// the same. Nil, not f32, where nothing is said, so that what was learned before there was a choice is the same.
         public var precision: ProductPrecision?
+        /// Whether the answers that come with a text are learned too (``LearningText/answers``); nil, not, where nothing
+        /// is said, as before there was a choice.
+        public var answers: Bool?
 
         /// The defaults.
         public init() {}
@@ -91,7 +94,7 @@ public struct Acquisition: Sendable {
         public var tokens: Int
     }
 
-    enum Phase: String, Sendable, Codable { case base, before, writing, learning, after, settling, finished }
+    enum Phase: String, Sendable, Codable { case base, before, writing, answering, learning, after, settling, finished }
 
     /// The levels as learned so far.
     public internal(set) var levels: SpaceLevels
@@ -122,6 +125,8 @@ public struct Acquisition: Sendable {
     var settlingStep = 0
     /// Writes the document into slots, where a level has them.
     var writer: SlotWriter?
+    /// Answers written so far.
+    var answersWritten = 0
     /// Σ of the losses of its tokens that slots cannot know, in nats.
     var unknowable = 0.0
     /// The number of the document among those in slots.
@@ -159,6 +164,7 @@ public struct Acquisition: Sendable {
             phase = isLearned ? .after : levels.slotLink(of: .acquisition) == nil ? .learning : .writing
             pass = isLearned ? 0 : 1
         case .writing: return .progress(try writeWindow())
+        case .answering: try writeAnswer()
         case .learning:
             return .progress(try learnWindow())
         case .after:
@@ -232,20 +238,34 @@ public struct Acquisition: Sendable {
     /// One window into slots, or a few steps on it.
     private mutating func writeWindow() throws(NumericsError) -> Progress {
         let range = position..<min(position + settings.windowSize, text.tokenCount)
-        var writer =
-            writer ?? SlotWriter(levels, text: text, episode: episode, target: target, settings: settings)
+        prepareWriter()
         let written = try writer?.step(text, range, states: states, levels: &levels)
-        self.writer = writer
         guard let written else { return progress(surprise: []) }
         unknowable += written.unknowable
         learnedTokens += range.count
         documentTokens += range.count
         (states, position) = (written.states, range.upperBound)
         if position == text.tokenCount {
-            (phase, position, states) = (.after, 0, nil)
+            let answers = settings.answers == true && !text.answers.isEmpty
+            (phase, position, states) = (answers ? .answering : .after, 0, nil)
             target += unknowable / Double(text.tokenCount)
         }
         return progress(surprise: chunks(written.losses))
+    }
+
+    private mutating func prepareWriter() {
+        if writer != nil { return }
+        writer = SlotWriter(levels, text: text, episode: episode, target: target, settings: settings)
+    }
+
+    /// One answer into slots, or a few steps on it.
+    private mutating func writeAnswer() throws(NumericsError) {
+        prepareWriter()
+        let answer = text.answers[answersWritten]
+        guard try writer?.write(answer, levels: &levels) != false else { return }
+        learnedTokens += answer.reply.count + 1
+        answersWritten += 1
+        if answersWritten == text.answers.count { phase = .after }
     }
 
     private func chunks(_ losses: [Float]) -> [Float] {

@@ -21,7 +21,7 @@ public struct LearningWindow: Sendable {
     public let precision: ProductPrecision
 
     /// How many of the tokens before a window it may depend on beside the states.
-    public static var reach: Int { SlotContext.span - 1 }
+    public static var reach: Int { max(SlotContext.span, ConversationLexicon.reach) - 1 }
 
     /// A reader of windows.
     public init(_ configuration: HopeConfiguration, precision: ProductPrecision = .f32) {
@@ -145,6 +145,25 @@ public struct LearningText: Sendable, Hashable {
     public let inputs: [Int32]
     /// The text's tokens and EOS.
     public let targets: [Int32]
+
+    /// What of it is to be said when it is asked for, where slots hold answers.
+    public var answers: [Answer] = []
+
+    /// A sentence, as a conversation comes to it.
+    public struct Answer: Sendable, Hashable {
+        /// The tokens of a conversation, BOS first, in which someone says what the answer is found by, up to the mark
+        /// after which it begins.
+        public var prompt: [Int32]
+        /// The answer's own.
+        public var reply: [Int32]
+        /// What ends it.
+        public var end: Int32
+
+        /// An answer of its parts.
+        public init(prompt: [Int32], reply: [Int32], end: Int32) {
+            (self.prompt, self.reply, self.end) = (prompt, reply, end)
+        }
+    }
 
     /// A text of the given tokens.
     public init(_ tokens: [Int32], configuration: HopeConfiguration) {

@@ -149,6 +149,9 @@ public struct HopeConfiguration: Sendable, Hashable, Codable {
     /// The level that each layer's MLP belongs to, or `base`.
     public var layerLevels: [String]?
 
+    /// How its tokens tell a conversation, if anyone has said: no part of `config.json`.
+    public var conversation: ConversationLexicon?
+
     /// Whether a token ends a text.
     public func endsText(_ id: Int) -> Bool { id == eosTokenID || furtherEndTokenIDs.contains(id) }
 

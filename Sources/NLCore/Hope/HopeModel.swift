@@ -61,9 +61,11 @@ public struct HopeModel<S: TensorScalar> {
         guard memory.count > 0 else { return (readOn(from: site.x), site.states) }
         precondition(batch == 1, "slots that hold something are read by one stream at a time")
         let keys = site.u.map { held.keys(of: $0.value) } ?? .zeros([0])
-        let contexts = SlotContext.rows(
-            tokens, after: preceding, table: held.tokens, words: held.words.map(WordFeatures.init))
-        let addresses = SlotAddresses(keys: keys, contexts: contexts, in: memory)
+        let words = held.words.map(WordFeatures.init)
+        let contexts = SlotContext.rows(tokens, after: preceding, table: held.tokens, words: words)
+        let addresses = SlotAddresses(
+            keys: keys, contexts: contexts, in: memory,
+            answers: memory.answers(tokens, after: preceding, configuration.conversation, words))
         let recalled = Variable.recall(addresses, values: slots.values, shape: site.x.shape)
         return (readOn(from: site.x + recalled), site.states)
     }

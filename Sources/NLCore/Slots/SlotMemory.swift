@@ -11,8 +11,10 @@ struct SlotMemory<S: TensorScalar>: Sendable {
     let values: Tensor<S>
     /// The document that each was written by, from 1, in ascending order: a document's slots follow one another.
     let episodes: [Int32]
-    /// How far z must agree with a slot's for it to speak; 0 lets every z do.
+    /// How far z must agree with a slot's for it to speak; 0 lets every z do. Below 0: a slot of an answer.
     let strictness: [S]
+    /// The answers among them.
+    let answers: AnswerMemory<S>
 
     /// The slots that are in use: the first, one after the other.
     init(_ slots: HopeParameters<Tensor<S>>.Slots) {
@@ -27,6 +29,7 @@ struct SlotMemory<S: TensorScalar>: Sendable {
         while used < records.shape[0] && records.pointer[2 * used] != 0 { used += 1 }
         episodes = (0..<used).map { Int32(records.pointer[2 * $0]) }
         strictness = (0..<used).map { records.pointer[2 * $0 + 1] }
+        answers = AnswerMemory(contexts: contexts, episodes: episodes, strictness: strictness)
     }
 
     /// How many slots are in use.
@@ -40,6 +43,15 @@ struct SlotMemory<S: TensorScalar>: Sendable {
         let result = Tensor<S>(uninitialized: [rows.shape[0], searched.outputs])
         searched.multiply(rows.shape[0], rows.pointer, into: result.pointer)
         return result
+    }
+
+    /// What is said after each token of a stream in answer to a question; empty where nothing is.
+    func answers(
+        _ tokens: [Int32], after preceding: some Collection<Int32>, _ lexicon: ConversationLexicon?,
+        _ words: WordFeatures<S>?
+    ) -> [(slot: Int32, weight: S)?] {
+        guard !answers.isEmpty, let lexicon, let words else { return [] }
+        return answers.addresses(tokens, after: preceding, strictness: strictness, lexicon, words)
     }
 
     /// The slots of one document.
@@ -101,7 +113,10 @@ struct SlotAddresses<S: TensorScalar> {
     /// - Parameters:
     ///   - keys: z, `[R, D]`, each of length 1.
     ///   - contexts: c, `[R, C]`, each of length 1 or 0.
-    init(keys: Tensor<S>, contexts: Tensor<S>, in memory: SlotMemory<S>) {
+    ///   - answers: what is said in answer to a question, by rows: the louder, the less is heard beside it.
+    init(
+        keys: Tensor<S>, contexts: Tensor<S>, in memory: SlotMemory<S>, answers: [(slot: Int32, weight: S)?] = []
+    ) {
         let (count, width) = (contexts.shape[0], contexts.shape[1])
         let found = Slots<[(slot: Int32, weight: S)]>(count: count)
         // So many rows at a time that their similarities stay small.
@@ -119,7 +134,13 @@ struct SlotAddresses<S: TensorScalar> {
                         similarities.pointer + row * similarities.shape[1], in: memory))
             }
         }
-        self.init(rows: found.take())
+        var rows = found.take()
+        for (row, answer) in answers.enumerated() {
+            guard let answer else { continue }
+            let rest = answer.weight < 1 ? rows[row].map { ($0.slot, $0.weight * (1 - answer.weight)) } : []
+            rows[row] = rest + [answer]
+        }
+        self.init(rows: rows)
     }
 
     private static var mostSimilarities: Int { 1 << 22 }
@@ -133,7 +154,8 @@ struct SlotAddresses<S: TensorScalar> {
         memory.episodes.withUnsafeBufferPointer { episodes in
             for slot in episodes.indices where similarity[slot] > runnerUp {
                 let (value, episode) = (similarity[slot], episodes[slot])
-                if value < same.0 && memory.strictness[slot] >= faint { continue }
+                let strict = memory.strictness[slot]
+                if strict < 0 || value < same.0 && strict >= faint { continue }
                 if episode == best.episode {
                     best.value = max(best.value, value)
                 } else if value > best.value {
@@ -147,7 +169,8 @@ struct SlotAddresses<S: TensorScalar> {
         let gate = max(standsOut, ramp(best.value, same))
         guard gate > 0 else { return [] }
         var candidates: [(slot: Int32, score: S, agreement: S)] = []
-        for slot in memory.slots(of: best.episode) where similarity[slot] > best.value - reach {
+        for slot in memory.slots(of: best.episode)
+        where similarity[slot] > best.value - reach && memory.strictness[slot] >= 0 {
             let agreement = S.dot(keyWidth, key, memory.keys.pointer + slot * keyWidth)
             candidates.append((Int32(slot), similarity[slot] + keyShare * agreement, agreement))
         }

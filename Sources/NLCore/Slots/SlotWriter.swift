@@ -27,7 +27,7 @@ struct SlotWriter: Sendable {
     static let stepShare: Float = 0.1
 
     /// One window in the making.
-    private struct Window: Sendable {
+    struct Window: Sendable {
         /// Where the slots' part of the residual stream goes, without what is being learned: `[T, D]`.
         var rest: Tensor<Float>
         var keys: Tensor<Float>
@@ -47,17 +47,17 @@ struct SlotWriter: Sendable {
     }
 
     /// Name of the link that has the slots.
-    private let link: String
+    let link: String
     private let mostSteps: Int
-    private let precision: ProductPrecision
+    let precision: ProductPrecision
     /// Slots there may be.
-    private let capacity: Int
-    private let episode: Float
+    let capacity: Int
+    let episode: Float
     /// Whether every token gets a slot: a short document is then known in other words as well.
     private let isDense: Bool
     /// Mean loss that the document is to reach.
     private let target: Double
-    private var window: Window?
+    var window: Window?
 
     /// Whether a window is half learned.
     var isInWindow: Bool { window != nil }
@@ -84,6 +84,16 @@ struct SlotWriter: Sendable {
         _ text: LearningText, _ range: Range<Int>, states: [MixerState<Float>]?, levels: inout SpaceLevels
     ) throws(NumericsError) -> (losses: [Float], unknowable: Double, states: [MixerState<Float>])? {
         if window == nil { try open(text, range, states, &levels) }
+        guard let written = try takeSteps(&levels) else { return nil }
+        levels.noteWritten(.acquisition, tokens: range.count, losses: written.losses)
+        defer { unknowable = 0 }
+        return (written.losses, unknowable, written.states)
+    }
+
+    /// A few steps on the window that is being learned.
+    ///
+    /// - Returns: the window when it is written; nil before.
+    mutating func takeSteps(_ levels: inout SpaceLevels) throws(NumericsError) -> Window? {
         guard var current = window else { return nil }
         let unknown = current.losses.indices.filter { current.losses[$0] > current.limits[$0] }
         if !unknown.isEmpty && current.steps < mostSteps && !current.slots.isEmpty {
@@ -93,10 +103,8 @@ struct SlotWriter: Sendable {
             return nil
         }
         levels.write(current.values, to: current.slots, of: "\(link).slots.values")
-        levels.noteWritten(.acquisition, tokens: range.count, losses: current.losses)
         window = nil
-        defer { unknowable = 0 }
-        return (current.losses, unknowable, current.states)
+        return current
     }
 
     // MARK: - A window
@@ -113,9 +121,9 @@ struct SlotWriter: Sendable {
         let width = levels.configuration.width
         let keys = slots.keys(of: u)
         let lengths = Tensor<Float>.zeros([inputs.count])
+        let words = slots.words.map(WordFeatures.init)
         let contexts = SlotContext.rows(
-            inputs, after: text.inputs[..<range.lowerBound], table: slots.tokens,
-            words: slots.words.map(WordFeatures.init), lengths: lengths)
+            inputs, after: text.inputs[..<range.lowerBound], table: slots.tokens, words: words, lengths: lengths)
         // None is faint where contexts are known by tokens alone.
         let longest = slots.words == nil ? 0 : lengths.elements.max() ?? 0
         let isFaint = lengths.elements.map { $0 < Self.faintShare * longest }
@@ -213,11 +221,11 @@ struct SlotWriter: Sendable {
 
     // MARK: - Learning
 
-    private static func model(_ levels: SpaceLevels, on tape: Tape<Float>) -> HopeModel<Float> {
+    static func model(_ levels: SpaceLevels, on tape: Tape<Float>) -> HopeModel<Float> {
         HopeModel(levels.configuration, levels.effective, on: tape) { _ in false }
     }
 
-    private func losses(_ window: Window, _ levels: SpaceLevels) throws(NumericsError) -> [Float] {
+    func losses(_ window: Window, _ levels: SpaceLevels) throws(NumericsError) -> [Float] {
         let tape = Tape<Float>(precision: precision)
         let x = window.rest.copy()
         window.addresses.add(window.values, to: x)
@@ -315,7 +323,7 @@ extension SpaceLevels {
                 continue
             }
             guard !isEmpty, episode >= last, episode < Float(SlotWriter.mostEpisodes), episode == episode.rounded(),
-                (0...1).contains(strictness)
+                (0...1).contains(strictness) || strictness <= AnswerMemory<Float>.opening && strictness == strictness.rounded()
             else { return "the records of slots do not number documents one after the other" }
             last = episode
         }

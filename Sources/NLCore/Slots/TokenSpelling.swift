@@ -48,7 +48,7 @@ public struct TokenSpelling: Sendable, Equatable {
     private static func isCapital(_ byte: UInt8) -> Bool { (0x41...0x5a).contains(byte) }
 
     /// Letters, digits, and whatever is not ASCII.
-    private static func isLetter(_ byte: UInt8) -> Bool {
+    static func isLetter(_ byte: UInt8) -> Bool {
         isCapital(byte) || (0x61...0x7a).contains(byte) || (0x30...0x39).contains(byte) || byte >= 0x80
     }
 

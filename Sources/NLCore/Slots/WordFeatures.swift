@@ -19,11 +19,22 @@ struct WordFeatures<S: TensorScalar>: Sendable {
         tokens.map { TokenSpelling(UnsafePointer(spelling.pointer) + Int($0) * TokenSpelling.width) }
     }
 
-    /// Adds a word's direction to a context, `weight` times as long as the word is rare.
-    func add(_ word: UInt32, _ weight: S, to context: UnsafeMutablePointer<S>, _ width: Int) {
+    private func rarity(of word: UInt32) -> S {
         let count = rarity.shape[1]
         let places = WordPlaces(word, count)
-        let rarest = max(rarity.pointer[places.first], rarity.pointer[count + places.second])
+        return max(rarity.pointer[places.first], rarity.pointer[count + places.second])
+    }
+
+    /// ln(n / n_word), of the n words of general text those that are this one; 0 for a word that counts for nothing.
+    ///
+    /// - Parameter width: C of the contexts that its direction is added to.
+    func information(of word: UInt32, ofContext width: Int) -> S {
+        (rarity(of: word) * S(width).squareRoot() / S(SlotLayout.shares.word)).squareRoot()
+    }
+
+    /// Adds a word's direction to a context, `weight` times as long as the word is rare.
+    func add(_ word: UInt32, _ weight: S, to context: UnsafeMutablePointer<S>, _ width: Int) {
+        let rarest = rarity(of: word)
         guard rarest > 0 else { return }
         withUnsafeTemporaryAllocation(of: UInt64.self, capacity: (width + 63) / 64) { bits in
             var random = SeededRandom(seed: UInt64(word))

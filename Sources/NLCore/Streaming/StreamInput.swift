@@ -71,7 +71,7 @@ extension StreamState {
         position += tokens.count
         if c.usesAttention { cache.trim(to: position, c) }
         self.logits = logits
-        recentTokens = (recentTokens + tokens).suffix(SlotContext.span - 1)
+        recentTokens = (recentTokens + tokens).suffix(LearningWindow.reach)
         openTokens.append(contentsOf: tokens)
         openTokens.removeFirst(openTokens.count - position % c.projectionChunkSize)
     }

@@ -86,7 +86,7 @@ extension StreamState {
         if let name = found.keys.min() { throw .unexpected(name) }
         position = encoded.position
         openTokens = encoded.openTokens
-        recentTokens = encoded.recentTokens.suffix(SlotContext.span - 1)
+        recentTokens = encoded.recentTokens.suffix(LearningWindow.reach)
     }
 }
 

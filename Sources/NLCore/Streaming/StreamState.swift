@@ -8,7 +8,7 @@ public struct StreamState<S: TensorScalar>: Sendable {
     /// The tokens read since the last multiple of C_p, oldest first: what the fast level has yet to learn from, behind
     /// the state ``boundary``.
     public internal(set) var openTokens: [Int32]
-    /// The last tokens read, oldest first: as many as the context of a slot reaches back (``SlotContext``).
+    /// The last tokens read, oldest first: as many as slots look back at (``LearningWindow/reach``).
     public internal(set) var recentTokens: ArraySlice<Int32> = []
     /// Logits after the last token, `[V]`: its loss belongs to the next request. Nil before the first token.
     public internal(set) var logits: Tensor<S>?

@@ -132,12 +132,18 @@ private struct StreamingPass<S: TensorScalar> {
         slots.whitening.multiply(batch.rows, normed.pointer, into: keys.pointer)
         HopeParameters<S>.Slots.finishKeys(keys, bias: slots.bias)
         let contexts = Tensor<S>(uninitialized: [batch.rows, slots.tokens.shape[1]])
+        var answers: [(slot: Int32, weight: S)?] = []
         for (input, span) in zip(inputs, batch.spans) {
+            let said = slots.memory.answers(
+                input.tokens, after: input.state.recentTokens, weights.configuration.conversation, slots.words)
+            if !said.isEmpty {
+                answers += [(slot: Int32, weight: S)?](repeating: nil, count: span.first - answers.count) + said
+            }
             let own = SlotContext.rows(
                 input.tokens, after: input.state.recentTokens, table: slots.tokens, words: slots.words)
             (contexts.pointer + span.first * slots.tokens.shape[1]).update(from: own.pointer, count: own.count)
         }
-        SlotAddresses(keys: keys, contexts: contexts, in: slots.memory).add(slots.memory.values, to: x)
+        SlotAddresses(keys: keys, contexts: contexts, in: slots.memory, answers: answers).add(slots.memory.values, to: x)
     }
 
     /// silu of the hidden layer, or of its gate, times the rest.

@@ -12,11 +12,15 @@ enum ChatTemplate {
     /// Ends an answer: the model starting the user's next line is the end of its own.
     static let stop = "\nUser:"
 
+    /// What a user's turn begins with, and what comes before an answer.
+    static let questionMark = "User:"
+    static let answerMark = "Assistant:"
+
     /// Every message on its own line, then `Assistant:` for the model to continue.
     ///
     /// - Parameter continuing: whether this follows an answer, which ended without its line break.
     static func render(_ messages: [ChatMessage], continuing: Bool = false) -> String {
-        (continuing ? "\n" : "") + messages.map { "\(label($0.role)): \($0.content)\n" }.joined() + "Assistant:"
+        (continuing ? "\n" : "") + messages.map { "\(label($0.role)): \($0.content)\n" }.joined() + answerMark
     }
 
     /// The words that stand in every conversation.

@@ -35,7 +35,7 @@ struct LoadedModel: Sendable {
         let directory = ModelDirectory(path: path)
         try directory.requireFiles()
         try directory.checked { try SHA256Hasher.requireAvailable() }
-        let configuration = try directory.configuration()
+        var configuration = try directory.configuration()
         let weights = try directory.weights()
         let weightsDigest = Concurrently { weights.withFileBytes { SHA256Digest(of: $0) } }
         let tokenizer = try directory.checked { try Tokenizer(contentsOf: directory.url(.tokenizer)) }
@@ -45,7 +45,8 @@ struct LoadedModel: Sendable {
                 + "\(configuration.vocabularySize); they are not of one model")
         chat = ChatDialect.detect(
             directory.exists(.tokenizerSettings) ? try directory.data(.tokenizerSettings) : nil, tokenizer: tokenizer)
-        levels = try directory.checked { try LevelDefinition.levels(of: configuration) }
+        configuration.conversation = ConversationLexicon(tokenizer, chat, of: configuration)
+        levels = try directory.checked { [configuration] in try LevelDefinition.levels(of: configuration) }
         base = try directory.parameters(configuration, in: weights)
         if let layout {
             let base = base

@@ -47,6 +47,8 @@ struct DaemonClient: Sendable {
         var maxTokens: Int
         /// Where the answer ends at the latest; the text of the stop is not part of it.
         var stop: [String] = []
+        /// Whether the prompt is what a user says in a conversation.
+        var isChat = false
     }
 
     // MARK: - Asking
@@ -64,10 +66,15 @@ struct DaemonClient: Sendable {
         return try await call(.GET, path, as: Answer.self).levels.filter { $0.owner == "space" }
     }
 
-    /// The continuation of a prompt at temperature 0.
+    /// The continuation of a prompt, or the answer to it, at temperature 0.
     func complete(_ probe: Probe, recall: RecallMode) async throws -> String {
+        struct Message: Codable {
+            var role = "user"
+            var content: String
+        }
         struct Body: Encodable {
-            var prompt: String
+            var prompt: String?
+            var messages: [Message]?
             var temperature = 0
             var maxTokens: Int
             var stop: [String]?
@@ -75,13 +82,19 @@ struct DaemonClient: Sendable {
             var recall: String?
         }
         struct Answer: Decodable {
-            struct Choice: Decodable { var text: String }
+            struct Choice: Decodable {
+                var text: String?
+                var message: Message?
+            }
             var choices: [Choice]
         }
         let body = Body(
-            prompt: probe.prompt, maxTokens: probe.maxTokens, stop: probe.stop.isEmpty ? nil : probe.stop,
+            prompt: probe.isChat ? nil : probe.prompt,
+            messages: probe.isChat ? [Message(content: probe.prompt)] : nil, maxTokens: probe.maxTokens, stop: probe.stop.isEmpty ? nil : probe.stop,
             space: space, recall: recall == .weights ? nil : recall.rawValue)
-        return try await call(.POST, "/v1/completions", body, as: Answer.self).choices.first?.text ?? ""
+        let route = probe.isChat ? "/v1/chat/completions" : "/v1/completions"
+        let choice = try await call(.POST, route, body, as: Answer.self).choices.first
+        return choice?.text ?? choice?.message?.content ?? ""
     }
 
     func score(_ text: String) async throws -> Score {

@@ -1,7 +1,7 @@
-/// Closed-book questions: passages are learned as documents, their questions asked without them.
+/// Closed-book questions: passages are learned as documents, their questions asked without them, in a conversation.
 struct PassageSuite: Sendable {
     /// Longest answer.
-    static let answerTokens = 32
+    static let answerTokens = 96
 
     let passages: [PassageCase]
 
@@ -51,17 +51,15 @@ struct PassageSuite: Sendable {
         }
     }
 
-    private func questions(_ count: Int) -> [TaskItem] {
-        passages.prefix(count).flatMap(\.questions).map { TaskItem.question($0.question, $0.answer) }
-    }
+    private func questions(_ count: Int) -> [PassageCase.Question] { passages.prefix(count).flatMap(\.questions) }
 
     private func figures(
         _ count: Int, _ row: EvaluationRow, _ memory: EvaluatedMemory, _ bench: EvaluationBench
     ) async throws -> [String: Double] {
         let questions = questions(count)
         let answers = try await bench.complete(
-            questions.map { .init(prompt: $0.prompt, maxTokens: Self.answerTokens, stop: ["\n"]) }, row, "questions",
-            of: memory)
+            questions.map { .init(prompt: $0.question, maxTokens: Self.answerTokens, stop: ["\n"], isChat: true) }, row,
+            "questions", of: memory)
         let pairs = zip(questions, answers)
         return [
             "exact": share(

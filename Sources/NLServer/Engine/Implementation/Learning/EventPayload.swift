@@ -52,6 +52,7 @@ extension EngineConfiguration {
         settings.rehearsalRatio = rehearsalShare / max(1 - rehearsalShare, 0.01)
         if !settles { settings.settlingSteps = 0 }
         settings.precision = learnPrecision.noted
+        if answers && model.configuration.conversation != nil { settings.answers = true }
         return settings
     }
 

@@ -1,0 +1,119 @@
+/// The answers among the slots of a model: sentences that were learned to be said when they are asked for.
+///
+/// An answer has a slot for each of its tokens, one after the other, and its cue in the contexts of the first four
+/// (``AnswerCue``). Its record is −1 in the first slot and −2 − the token that leads there in the others. It speaks in a
+/// reply whose question it is found by, as long as the reply's own tokens are the answer's: a model that once says
+/// something else goes on by itself.
+struct AnswerMemory<S: TensorScalar>: Sendable {
+    /// What the record of an answer's first slot says.
+    static var opening: S { -1 }
+    /// What share of a question's words, each as the fourth power of its rarity's logarithm, the document must know: from
+    /// the first number on an answer speaks, from the second with all its weight.
+    static var known: (S, S) { (0.52, 0.58) }
+    /// A word is there that a cue holds more of than this.
+    static var there: S { 0.5 }
+
+    private struct Entry {
+        var episode: Int32
+        var slots: Range<Int>
+    }
+
+    private let entries: [Entry]
+    /// `[A, 4C]`.
+    private let cues: Tensor<S>
+    private let searched: PanelMatrix<S>?
+    /// √ of each cue's length: a long sentence is found by more questions than a short one, but not by all.
+    private let shares: [S]
+
+    /// The record of a slot that a token leads to.
+    static func record(after token: Int32) -> S { -2 - S(token) }
+
+    /// Finds the answers among slots in use.
+    init(contexts: Tensor<S>, episodes: [Int32], strictness: [S]) {
+        var entries: [Entry] = []
+        for slot in episodes.indices where strictness[slot] < 0 {
+            if strictness[slot] == Self.opening {
+                entries.append(Entry(episode: episodes[slot], slots: slot..<slot + 1))
+            } else if let last = entries.indices.last, entries[last].slots.upperBound == slot {
+                entries[last].slots = entries[last].slots.lowerBound..<slot + 1
+            }
+        }
+        entries.removeAll { $0.slots.count < AnswerCue<S>.parts }
+        self.entries = entries
+        let width = AnswerCue<S>.parts * contexts.shape[1]
+        cues = Tensor(uninitialized: [entries.count, width])
+        for (row, entry) in entries.enumerated() {
+            (cues.pointer + row * width).update(
+                from: contexts.pointer + entry.slots.lowerBound * contexts.shape[1], count: width)
+        }
+        searched = entries.isEmpty ? nil : PanelMatrix([cues], .bf16)
+        let lengths = entries.indices.map { [cues] row in
+            S.dot(width, cues.pointer + row * width, cues.pointer + row * width).squareRoot()
+        }
+        shares = lengths.map { $0.squareRoot() }
+    }
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// The slot that speaks after each token of a stream, and how loudly.
+    ///
+    /// - Parameters:
+    ///   - tokens: those whose rows are asked for.
+    ///   - preceding: the tokens before them.
+    ///   - strictness: the records of all slots.
+    /// - Returns: one of each token; empty where no token is one of a reply.
+    func addresses(
+        _ tokens: [Int32], after preceding: some Collection<Int32>, strictness: [S],
+        _ lexicon: ConversationLexicon, _ features: WordFeatures<S>
+    ) -> [(slot: Int32, weight: S)?] {
+        let history = Array(preceding.suffix(ConversationLexicon.reach - 1)) + tokens
+        let replies = lexicon.replies(in: history, last: tokens.count)
+        guard replies.contains(where: { $0 != nil }) else { return [] }
+        var found: [ConversationLexicon.Reply: (entry: Int, weight: S)?] = [:]
+        return zip(replies, (history.count - tokens.count)...).map { reply, place in
+            // A row depends on so many tokens, wherever reading began.
+            guard let reply, place - reply.question.lowerBound < ConversationLexicon.reach - 8 else { return nil }
+            let best: (entry: Int, weight: S)?
+            if let known = found[reply] {
+                best = known
+            } else {
+                best = find(AnswerCue(history[reply.question], lexicon, features, width: contextWidth))
+                found[reply] = best
+            }
+            guard let best else { return nil }
+            let slots = entries[best.entry].slots
+            let said = history[reply.start..<place + 1]
+            guard said.count < slots.count,
+                zip(said, slots.dropFirst()).allSatisfy({ strictness[$1] == Self.record(after: $0) })
+            else { return nil }
+            return (Int32(slots.lowerBound + said.count), best.weight)
+        }
+    }
+
+    private var contextWidth: Int { cues.shape[1] / AnswerCue<S>.parts }
+
+    /// The answer to a question, and how loudly it may speak; nil where there is none.
+    private func find(_ cue: AnswerCue<S>) -> (entry: Int, weight: S)? {
+        guard let searched, !cue.words.isEmpty else { return nil }
+        let similarities = Tensor<S>(uninitialized: [1, searched.outputs])
+        searched.multiply(1, cue.rows.pointer, into: similarities.pointer)
+        var best: (entry: Int, value: S) = (0, 0)
+        for entry in entries.indices where shares[entry] > 0 {
+            let value = similarities.pointer[entry] / shares[entry]
+            if value > best.value { best = (entry, value) }
+        }
+        guard best.value > 0 else { return nil }
+        // What one sentence of a document does not name again, another does.
+        let episode = entries[best.entry].episode
+        let document = entries.indices.filter { entries[$0].episode == episode }
+            .map { UnsafePointer(cues.pointer + $0 * cues.shape[1]) }
+        var (total, known): (S, S) = (0, 0)
+        for word in cue.words {
+            let square = word.weight * word.weight
+            total += square * square
+            if cue.presence(of: word, in: document).contains(where: { $0 > Self.there }) { known += square * square }
+        }
+        let weight = (known / total - Self.known.0) / (Self.known.1 - Self.known.0)
+        return weight > 0 ? (best.entry, min(weight, 1)) : nil
+    }
+}

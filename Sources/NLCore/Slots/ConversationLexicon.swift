@@ -1,0 +1,116 @@
+/// How a model's tokens are spelled, and which of them mark turns of a conversation: what it takes to see a question, and
+/// the answer under way, in a stream of tokens.
+///
+/// It comes of the tokenizer and the chat template, and stands in no model file: whoever loads a model gives it to its
+/// geometry (``HopeConfiguration/conversation``). Compared by identity.
+public final class ConversationLexicon: Sendable, Hashable {
+    /// Where a stream is in an answer: which of its tokens are the question, and the first of the answer's own.
+    struct Reply: Hashable {
+        var question: Range<Int>
+        var start: Int
+    }
+
+    /// Tokens of a question and the answer to it, together, beyond which neither is seen.
+    static let reach = 512
+    /// Endings that make no other word of a stem of three letters and more, the longest first: "lives", "lived" and
+    /// "living" ask for what "live" says. English; where they are no endings, two words are now and then taken for one.
+    private static let endings = ["ings", "ing", "ies", "ied", "es", "ed", "s", "e", "y"].map { Array($0.utf8) }
+    private static let leastStem = 3
+
+    private let questionMarks: [[Int32]]
+    private let answerMarks: [[Int32]]
+    /// The last token of every mark.
+    private let lastOfMarks: [Int32]
+    /// What tokens are spelled with, one after the other; small letters for ASCII's.
+    private let bytes: [UInt8]
+    /// Where each token's begin; one more than there are tokens.
+    private let starts: [Int]
+
+    /// A lexicon.
+    ///
+    /// - Parameters:
+    ///   - questionMarks: token sequences that begin a user's turn.
+    ///   - answerMarks: those that end where an answer begins.
+    ///   - spelling: the bytes of each token; nil for a mark that is not text.
+    public init(questionMarks: [[Int32]], answerMarks: [[Int32]], spelling: [[UInt8]?]) {
+        self.questionMarks = questionMarks.filter { !$0.isEmpty }
+        self.answerMarks = answerMarks.filter { !$0.isEmpty }
+        lastOfMarks = (questionMarks + answerMarks).compactMap(\.last)
+        var bytes: [UInt8] = []
+        var starts = [0]
+        for token in spelling {
+            // A mark ends the word before it, as a space does.
+            bytes += (token ?? [0x20]).map { (0x41...0x5a).contains($0) ? $0 + 0x20 : $0 }
+            starts.append(bytes.count)
+        }
+        (self.bytes, self.starts) = (bytes, starts)
+    }
+
+    /// Whether they are the same object.
+    public static func == (left: ConversationLexicon, right: ConversationLexicon) -> Bool { left === right }
+
+    /// By identity.
+    public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+
+    /// The answer that is under way after each of a stream's last tokens; nil where none is.
+    func replies(in tokens: [Int32], last count: Int) -> [Reply?] {
+        var question: Int?
+        var reply: Reply?
+        var replies: [Reply?] = []
+        for (index, token) in tokens.enumerated() {
+            if lastOfMarks.contains(token) {
+                if ends(tokens, at: index, with: questionMarks) != nil {
+                    (question, reply) = (index + 1, nil)
+                } else if let length = ends(tokens, at: index, with: answerMarks), let first = question {
+                    reply = Reply(question: first..<max(index + 1 - length, first), start: index + 1)
+                }
+            }
+            if index >= tokens.count - count { replies.append(reply) }
+        }
+        return replies
+    }
+
+    /// Whether tokens hold a mark, so that they are a conversation themselves.
+    public func marks(_ tokens: [Int32]) -> Bool {
+        tokens.indices.contains { index in
+            ends(tokens, at: index, with: questionMarks) != nil || ends(tokens, at: index, with: answerMarks) != nil
+        }
+    }
+
+    private func ends(_ tokens: [Int32], at index: Int, with marks: [[Int32]]) -> Int? {
+        marks.first { $0.last == tokens[index] && tokens[...index].suffix($0.count).elementsEqual($0) }?.count
+    }
+
+    /// The words of a text: each one's hash as rarities are known by it (``TokenSpelling``), and its stem's.
+    func words(of tokens: some Collection<Int32>) -> [(word: UInt32, stem: UInt32)] {
+        var words: [(word: UInt32, stem: UInt32)] = []
+        var word: [UInt8] = []
+        func finish() {
+            if !word.isEmpty { words.append((Self.hash(word[...]), Self.hash(Self.stem(of: word)))) }
+            word = []
+        }
+        for token in tokens where (0..<starts.count - 1).contains(Int(token)) {
+            let spelling = bytes[starts[Int(token)]..<starts[Int(token) + 1]]
+            // Scripts that write no spaces have a word with each token, as for ``TokenSpelling``.
+            if let first = spelling.first, first >= 0xe3 { finish() }
+            for byte in spelling {
+                if TokenSpelling.isLetter(byte) { word.append(byte) } else { finish() }
+            }
+        }
+        finish()
+        return words
+    }
+
+    private static func stem(of word: [UInt8]) -> ArraySlice<UInt8> {
+        for ending in endings where word.count >= ending.count + leastStem && word.suffix(ending.count) == ending[...] {
+            // "glass" is no plural.
+            if ending == [0x73] && word[word.count - 2] == 0x73 { continue }
+            return word.dropLast(ending.count)
+        }
+        return word[...]
+    }
+
+    private static func hash(_ word: ArraySlice<UInt8>) -> UInt32 {
+        word.reduce(0) { $0 &* TokenSpelling.base &+ UInt32($1) &+ 1 }
+    }
+}
