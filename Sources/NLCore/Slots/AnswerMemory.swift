@@ -9,7 +9,11 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
     static var opening: S { -1 }
     /// What share of a question's words, each as the fourth power of its rarity's logarithm, the document must know: from
     /// the first number on an answer speaks, from the second with all its weight.
-    static var known: (S, S) { (0.52, 0.58) }
+    static var known: (S, S) { (0.44, 0.5) }
+    /// Σ ln(n / n_w) of the known words at least: what shares a single everyday word with a text does not ask for it.
+    static var evidence: S { 12 }
+    /// Of answers that are found this well, as a share of the best, the newest speaks: what is so may have changed.
+    static var asGood: S { 0.95 }
     /// A word is there that a cue holds more of than this.
     static var there: S { 0.5 }
 
@@ -97,23 +101,24 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
         guard let searched, !cue.words.isEmpty else { return nil }
         let similarities = Tensor<S>(uninitialized: [1, searched.outputs])
         searched.multiply(1, cue.rows.pointer, into: similarities.pointer)
-        var best: (entry: Int, value: S) = (0, 0)
-        for entry in entries.indices where shares[entry] > 0 {
-            let value = similarities.pointer[entry] / shares[entry]
-            if value > best.value { best = (entry, value) }
+        let values = entries.indices.map { shares[$0] > 0 ? similarities.pointer[$0] / shares[$0] : 0 }
+        guard let most = values.max(), most > 0, let best = values.lastIndex(where: { $0 >= Self.asGood * most }) else {
+            return nil
         }
-        guard best.value > 0 else { return nil }
         // What one sentence of a document does not name again, another does.
-        let episode = entries[best.entry].episode
+        let episode = entries[best].episode
         let document = entries.indices.filter { entries[$0].episode == episode }
             .map { UnsafePointer(cues.pointer + $0 * cues.shape[1]) }
-        var (total, known): (S, S) = (0, 0)
+        var (total, known, evidence): (S, S, S) = (0, 0, 0)
         for word in cue.words {
             let square = word.weight * word.weight
             total += square * square
-            if cue.presence(of: word, in: document).contains(where: { $0 > Self.there }) { known += square * square }
+            guard cue.presence(of: word, in: document).contains(where: { $0 > Self.there }) else { continue }
+            known += square * square
+            evidence += word.weight
         }
+        guard evidence >= Self.evidence else { return nil }
         let weight = (known / total - Self.known.0) / (Self.known.1 - Self.known.0)
-        return weight > 0 ? (best.entry, min(weight, 1)) : nil
+        return weight > 0 ? (best, min(weight, 1)) : nil
     }
 }

@@ -61,7 +61,7 @@ public final class ConversationLexicon: Sendable, Hashable {
             if lastOfMarks.contains(token) {
                 if ends(tokens, at: index, with: questionMarks) != nil {
                     (question, reply) = (index + 1, nil)
-                } else if let length = ends(tokens, at: index, with: answerMarks), let first = question {
+                } else if reply == nil, let length = ends(tokens, at: index, with: answerMarks), let first = question {
                     reply = Reply(question: first..<max(index + 1 - length, first), start: index + 1)
                 }
             }

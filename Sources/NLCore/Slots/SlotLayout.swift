@@ -10,7 +10,7 @@ public struct SlotLayout {
     /// Tokens of general text that are read unless said: enough for a covariance, and a minute or so of a large model.
     public static let usualTokens = 16_384
     /// Slots there may be unless said.
-    public static let usualCapacity = 65_536
+    public static let usualCapacity = 131_072
     /// Added to the covariance's diagonal, as a share of its mean: directions hardly used must not decide alone.
     static let ridge = 0.01
     /// Places for words' rarities unless said: half a megabyte of a file in bfloat16.

@@ -2,8 +2,10 @@
 struct SlotMemory<S: TensorScalar>: Sendable {
     /// c of the context that each was written in, `[N, C]`.
     let contexts: Tensor<S>
-    /// The same as every row is compared with them: laid out to be read in one run, and in bfloat16, since reading them
-    /// is most of the work where many are in use.
+    /// The slots that are found by their contexts, in ascending order: all but those of answers.
+    let plain: [Int32]
+    /// Their contexts as every row is compared with them: laid out to be read in one run, and in bfloat16, since reading
+    /// them is most of the work where many are in use.
     private let searched: PanelMatrix<S>
     /// z of the same, `[N, D]`.
     let keys: Tensor<S>
@@ -24,21 +26,22 @@ struct SlotMemory<S: TensorScalar>: Sendable {
 
     init(contexts: Tensor<S>, keys: Tensor<S>, values: Tensor<S>, records: Tensor<S>) {
         (self.contexts, self.keys, self.values) = (contexts, keys, values)
-        searched = PanelMatrix([contexts], .bf16)
         var used = 0
         while used < records.shape[0] && records.pointer[2 * used] != 0 { used += 1 }
         episodes = (0..<used).map { Int32(records.pointer[2 * $0]) }
         strictness = (0..<used).map { records.pointer[2 * $0 + 1] }
+        plain = strictness.indices.filter { [strictness] in strictness[$0] >= 0 }.map(Int32.init)
+        searched = PanelMatrix([plain.count == used ? contexts : contexts.rows(plain.map(Int.init))], .bf16)
         answers = AnswerMemory(contexts: contexts, episodes: episodes, strictness: strictness)
     }
 
     /// How many slots are in use.
     var count: Int { episodes.count }
 
-    /// c · c′ of rows and all slots.
+    /// c · c′ of rows and all plain slots.
     ///
     /// - Parameter rows: contexts, `[R, C]`.
-    /// - Returns: `[R, ≥ N]`; a row's are the same whoever is read beside it.
+    /// - Returns: `[R, ≥ P]`, by place in ``plain``; a row's are the same whoever is read beside it.
     func similarities(of rows: Tensor<S>) -> Tensor<S> {
         let result = Tensor<S>(uninitialized: [rows.shape[0], searched.outputs])
         searched.multiply(rows.shape[0], rows.pointer, into: result.pointer)
@@ -54,13 +57,13 @@ struct SlotMemory<S: TensorScalar>: Sendable {
         return answers.addresses(tokens, after: preceding, strictness: strictness, lexicon, words)
     }
 
-    /// The slots of one document.
-    func slots(of episode: Int32) -> Range<Int> {
+    /// The places in ``plain`` of one document's slots.
+    func places(of episode: Int32) -> Range<Int> {
         func first(_ isReached: (Int32) -> Bool) -> Int {
-            var (low, high) = (0, episodes.count)
+            var (low, high) = (0, plain.count)
             while low < high {
                 let middle = (low + high) / 2
-                if isReached(episodes[middle]) { high = middle } else { low = middle + 1 }
+                if isReached(episodes[Int(plain[middle])]) { high = middle } else { low = middle + 1 }
             }
             return low
         }
@@ -120,13 +123,13 @@ struct SlotAddresses<S: TensorScalar> {
         let (count, width) = (contexts.shape[0], contexts.shape[1])
         let found = Slots<[(slot: Int32, weight: S)]>(count: count)
         // So many rows at a time that their similarities stay small.
-        let block = max(1, min(128, Self.mostSimilarities / max(memory.count, 1)))
+        let block = max(1, min(128, Self.mostSimilarities / max(memory.plain.count, 1)))
         for start in stride(from: 0, to: count, by: block) {
             let rows = min(block, count - start)
             let part = Tensor<S>(uninitialized: [rows, width])
             part.pointer.update(from: contexts.pointer + start * width, count: part.count)
             let similarities = memory.similarities(of: part)
-            inParallel(rows, work: rows * memory.count * 8) { row in
+            inParallel(rows, work: rows * memory.plain.count * 8) { row in
                 found.fill(
                     start + row,
                     with: Self.find(
@@ -151,11 +154,11 @@ struct SlotAddresses<S: TensorScalar> {
         let keyWidth = memory.keys.shape[1]
         var best: (value: S, episode: Int32) = (0, 0)
         var runnerUp: S = 0
-        memory.episodes.withUnsafeBufferPointer { episodes in
-            for slot in episodes.indices where similarity[slot] > runnerUp {
-                let (value, episode) = (similarity[slot], episodes[slot])
-                let strict = memory.strictness[slot]
-                if strict < 0 || value < same.0 && strict >= faint { continue }
+        memory.plain.withUnsafeBufferPointer { plain in
+            for place in plain.indices where similarity[place] > runnerUp {
+                let (value, slot) = (similarity[place], Int(plain[place]))
+                let episode = memory.episodes[slot]
+                if value < same.0 && memory.strictness[slot] >= faint { continue }
                 if episode == best.episode {
                     best.value = max(best.value, value)
                 } else if value > best.value {
@@ -169,10 +172,10 @@ struct SlotAddresses<S: TensorScalar> {
         let gate = max(standsOut, ramp(best.value, same))
         guard gate > 0 else { return [] }
         var candidates: [(slot: Int32, score: S, agreement: S)] = []
-        for slot in memory.slots(of: best.episode)
-        where similarity[slot] > best.value - reach && memory.strictness[slot] >= 0 {
-            let agreement = S.dot(keyWidth, key, memory.keys.pointer + slot * keyWidth)
-            candidates.append((Int32(slot), similarity[slot] + keyShare * agreement, agreement))
+        for place in memory.places(of: best.episode) where similarity[place] > best.value - reach {
+            let slot = memory.plain[place]
+            let agreement = S.dot(keyWidth, key, memory.keys.pointer + Int(slot) * keyWidth)
+            candidates.append((slot, similarity[place] + keyShare * agreement, agreement))
         }
         candidates.sort { ($0.score, $1.slot) > ($1.score, $0.slot) }
         guard let top = candidates.first?.score else { return [] }

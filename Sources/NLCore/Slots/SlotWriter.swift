@@ -178,13 +178,13 @@ struct SlotWriter: Sendable {
             let context = draft.contexts.pointer + row * width
             let key = draft.keys.pointer + row * keyWidth
             let similarities = memory.similarities(of: draft.contexts.rows([row]))
-            let same = (0..<memory.count).first { slot in
+            let same = memory.plain.enumerated().first { place, slot in
                 // What is searched is rounded: first look there, then closely.
-                similarities.pointer[slot] > Self.identical - 0.01
-                    && Float.dot(width, context, memory.contexts.pointer + slot * width) > Self.identical
-                    && Float.dot(keyWidth, key, memory.keys.pointer + slot * keyWidth) > Self.identical
+                similarities.pointer[place] > Self.identical - 0.01
+                    && Float.dot(width, context, memory.contexts.pointer + Int(slot) * width) > Self.identical
+                    && Float.dot(keyWidth, key, memory.keys.pointer + Int(slot) * keyWidth) > Self.identical
             }
-            if let same { slots.insert(Int32(same)) } else { fresh.append(row) }
+            if let same { slots.insert(same.element) } else { fresh.append(row) }
         }
         fresh = Array(fresh.prefix(max(capacity - memory.count, 0)))
         let places = fresh.indices.map { Int32(memory.count + $0) }

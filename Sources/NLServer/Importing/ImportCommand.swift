@@ -42,7 +42,7 @@ struct ImportCommand: ParsableCommand {
     var anchors: String?
     @Option(
         help: """
-            Most slots that documents are learned into; 0 for none. Unless said, 65536 with --anchors, none without. A \
+            Most slots that documents are learned into; 0 for none. Unless said, 131072 with --anchors, none without. A \
             short fact takes one for each of its tokens, an article one in five.
             """)
     var slots: Int?

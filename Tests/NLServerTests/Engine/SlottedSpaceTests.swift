@@ -69,6 +69,45 @@ import Testing
         }
     }
 
+    @Test func whatIsTaughtIsSaidWhenAConversationAsksForIt() async throws {
+        let fact = "The lighthouse of Brannock Head was built by Ailsa Torrance."
+        let question = ChatMessage(role: .user, content: "Who built the lighthouse on Brannock Head?")
+        @Sendable func reply(_ engine: HopeEngine) async throws -> String {
+            let request = GenerationRequest.test(.messages([question]), maxTokens: 80) {
+                ($0.sampling.temperature, $0.ignoresEndOfText) = (0, false)
+            }
+            return try await engine.answer(request).text
+        }
+        let thorough: (inout EngineConfiguration) -> Void = { $0.learnMaxPasses = 128 }
+        try await home.run(thorough) { engine async throws in
+            #expect(try await reply(engine) != " " + fact)
+            #expect(try await engine.learn(fact).status == .learned)
+            #expect(try await reply(engine) == " " + fact)
+            try await engine.end(of: engine.consolidate(space: "default"))
+            #expect(try await reply(engine) == " " + fact)
+        }
+        try await home.run(thorough) { engine async throws in
+            #expect(try await reply(engine) == " " + fact)
+            let document = try #require(try await engine.documents(space: "default", page: .init()).items.first)
+            let receipt = try await engine.forgetDocument(document.id, space: "default", keeping: [])
+            if let job = receipt.jobID { try await engine.end(of: engine.job(job)) }
+            #expect(try await reply(engine) != " " + fact)
+        }
+        // A log of before there were answers is replayed without.
+        let without = try Self.slotted()
+        let bits = try await without.run({ ($0.learnMaxPasses, $0.answers) = (128, false) }) { engine async throws in
+            try await engine.learn(fact)
+            #expect(try await reply(engine) != " " + fact)
+            try await engine.learn(Facts.all[0], id: "other")
+            return try engine.bits
+        }
+        try await without.run(thorough) { engine async throws in
+            let receipt = try await engine.forgetDocument("other", space: "default", keeping: [])
+            if let job = receipt.jobID { try await engine.end(of: engine.job(job)) }
+            #expect(try await reply(engine) != " " + fact && engine.bits != bits)
+        }
+    }
+
     @Test func aForkAndASnapshotHoldTheSameSlots() async throws {
         try await home.run { engine async throws in
             try await ForgettingTests.run([0, nil, 1], engine)

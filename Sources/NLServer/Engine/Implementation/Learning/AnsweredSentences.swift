@@ -5,6 +5,8 @@ import NLCore
 enum AnsweredSentences {
     /// Words below which a line is a heading, or says too little to be an answer.
     static let leastWords = 3
+    /// Words and characters up to which a text is said whole: its sentences speak of one thing, and "she" of the first.
+    static let shortText = (words: 45, characters: 300)
     /// Documents of fewer tokens are learned as answers too.
     static let longestDocument = 1_000
     /// Longest answer, in tokens: with a question as long it stays within ``ConversationLexicon``'s reach.
@@ -22,8 +24,13 @@ enum AnsweredSentences {
     private static var abbreviation: Regex<Substring> { #/(?:^|[\s("'“])(?:\p{Lu}\p{Ll}{0,2}|(?:\p{L}\.)+\p{L}|etc|approx|vs|cf)$/# }
     private static var label: Regex<Substring> { #/^(?:Answer|A):\s*/# }
 
-    /// The sentences of a text, in order. A question belongs to what answers it, the next sentence.
+    /// The sentences of a text, in order, or a short text as a whole. A question belongs to what answers it, the next sentence.
     static func of(_ text: String) -> [Sentence] {
+        let trimmed = text.trimmingCharacters(in: .whitespacesAndNewlines)
+        let words = trimmed.split(whereSeparator: \.isWhitespace).count
+        if trimmed.count <= shortText.characters, (leastWords...shortText.words).contains(words), !trimmed.contains("?") {
+            return [Sentence(cue: trimmed, text: trimmed)]
+        }
         var sentences: [Sentence] = []
         var question: String?
         for sentence in text.split(whereSeparator: \.isNewline).flatMap({ split(String($0)) }) {

@@ -1,0 +1,205 @@
+import TestSupport
+import Testing
+
+@testable import NLCore
+
+/// A sentence that was learned as an answer is said where a conversation asks for it, by every way of reading, and
+/// changes nothing elsewhere.
+@Suite struct AnswerTests {
+    /// Tokens 2 to 37 are words or their rests, 38 and 39 none: pairs of those mark turns.
+    private static let lexicon = ConversationLexicon(
+        questionMarks: [[39, 38]], answerMarks: [[38, 39], [38, 38, 38]],
+        spelling: (0..<TinyModel.configuration.vocabularySize).map { token in
+            token < 2 ? nil : token > 37 ? Array(" .".utf8) : Array("\(token % 3 == 0 ? "" : " ")w\(token)".utf8)
+        })
+    private static let bos = Int32(TinyModel.configuration.bosTokenID)
+    private static let eos = Int32(TinyModel.configuration.eosTokenID)
+
+    private static func levels(capacity: Int = 256) throws -> SpaceLevels {
+        var (configuration, parameters) = SlotCases.slotted(capacity: capacity)
+        configuration.conversation = lexicon
+        return try SpaceLevels(configuration, base: parameters)
+    }
+
+    private static func asking(_ words: [Int32]) -> [Int32] { [bos, 39, 38] + words + [38, 39] }
+
+    private static func text(_ sentence: [Int32]) -> LearningText {
+        var text = LearningText(sentence, configuration: TinyModel.configuration)
+        text.answers = [LearningText.Answer(prompt: asking(sentence), reply: sentence, end: eos)]
+        return text
+    }
+
+    private static func learn(
+        _ text: LearningText, into levels: SpaceLevels, answers: Bool? = true
+    ) throws -> (levels: SpaceLevels, outcome: Acquisition.Outcome) {
+        try SlotCases.learn(text, into: levels) { $0.answers = answers }
+    }
+
+    /// What is said after a prompt, greedily, by the model on a tape; without the end.
+    private static func reply(_ levels: SpaceLevels, _ prompt: [Int32], most: Int = 12) -> [Int32] {
+        var tokens = prompt
+        while tokens.count < prompt.count + most {
+            let logits = StreamingCases.readOnTape(levels.configuration, levels.effective, tokens).logits
+            let row = logits.suffix(levels.configuration.vocabularySize)
+            guard let next = row.indices.max(by: { row[$0] < row[$1] }) else { break }
+            if Int32(next - row.startIndex) == eos { break }
+            tokens.append(Int32(next - row.startIndex))
+        }
+        return Array(tokens[prompt.count...])
+    }
+
+    private static let sentence: [Int32] = [4, 7, 5, 10, 13, 8]
+    private static let other: [Int32] = [16, 19, 22, 14, 25, 17]
+
+    @Test func aQuestionInOtherWordsIsAnswered() throws {
+        let start = try Self.levels()
+        #expect(Self.reply(start, Self.asking(Self.sentence)) != Self.sentence)
+        let (one, outcome) = try Self.learn(Self.text(Self.sentence), into: start)
+        #expect(outcome.targetReached)
+        let (both, _) = try Self.learn(Self.text(Self.other), into: one)
+        for question in [Self.sentence, [10, 4, 7], [13, 5, 28, 4, 10], [8, 13, 10, 7]] {
+            #expect(Self.reply(both, Self.asking(question)) == Self.sentence, "\(question)")
+        }
+        #expect(Self.reply(both, Self.asking([25, 19, 22])) == Self.other)
+        // Earlier turns are not asked again.
+        let before = Self.asking([25, 19, 22]) + Self.other
+        #expect(Self.reply(both, before + [39, 38, 10, 4, 7, 38, 39]) == Self.sentence)
+        // Another way of cutting the mark.
+        #expect(Self.reply(both, [Self.bos, 39, 38, 10, 4, 7, 38, 38, 38]) == Self.sentence)
+    }
+
+    @Test func elsewhereEveryBitIsWithoutAnswers() throws {
+        let start = try Self.levels()
+        let (with, _) = try Self.learn(Self.text(Self.sentence), into: start)
+        let (without, _) = try Self.learn(Self.text(Self.sentence), into: start, answers: nil)
+        #expect(with.slotMemory(SlotCases.link).count == without.slotMemory(SlotCases.link).count + 7)
+        let asked = Self.asking([10, 4, 7])
+        let prose: [[Int32]] = [
+            [Self.bos] + Self.sentence, Array(asked.dropLast()), [Self.bos] + Self.sentence + [38, 39] + Self.sentence,
+            Self.asking([28, 31, 34]) + Self.sentence, asked + [20],
+        ]
+        for tokens in prose {
+            let logits = [with, without].map {
+                StreamingCases.readOnTape($0.configuration, $0.effective, tokens).logits
+                    .suffix($0.configuration.vocabularySize)
+            }
+            expectSame(Array(logits[0]), Array(logits[1]), "\(tokens)")
+        }
+    }
+
+    @Test func streamsAgreeWithTheTapeHoweverTheyAreCut() throws {
+        let (levels, _) = try Self.learn(Self.text(Self.sentence), into: Self.levels())
+        let tokens =
+            [Self.bos] + (0..<70).map { Int32(2 + $0 % 30) } + [39, 38, 7, 10, 4, 38, 39] + Self.sentence
+        let weights = try HopeWeights(levels.configuration, levels.effective)
+        let whole = try StreamingCases.read(tokens, [tokens.count], weights)
+        let onTape = StreamingCases.readOnTape(levels.configuration, levels.effective, tokens)
+        expectClose(whole.logits.map { Double($0) }, onTape.logits.map { Double($0) }, .float, "stream against tape")
+        for split in StreamingCases.splits(of: tokens.count, random: 4, seed: 7).suffix(12) {
+            expectSame(try StreamingCases.read(tokens, split, weights).logits, whole.logits, "split \(split)")
+        }
+        let first = try StreamingCases.read(tokens, [76], weights)
+        let again = try StreamState(decoding: first.state.encoded(), levels.configuration)
+        let rest = try StreamingCases.read(Array(tokens[76...]), [tokens.count - 76], weights, from: again)
+        expectSame(rest.logits, Array(whole.logits.suffix(rest.logits.count)), "after storing")
+    }
+
+    @Test func theNewerOfTwoAnswersIsSaid() throws {
+        let newer: [Int32] = [4, 7, 5, 10, 13, 11]
+        var levels = try Self.levels()
+        for sentence in [Self.sentence, newer] { levels = try Self.learn(Self.text(sentence), into: levels).levels }
+        #expect(Self.reply(levels, Self.asking([10, 4, 7])) == newer)
+    }
+
+    @Test func whatHasNoRoomIsLeftOutWhole() throws {
+        let room = try Self.learn(Self.text(Self.sentence), into: Self.levels(), answers: nil)
+        let used = room.levels.slotMemory(SlotCases.link).count
+        let (levels, outcome) = try Self.learn(Self.text(Self.sentence), into: Self.levels(capacity: used + 6))
+        #expect(outcome.targetReached && levels.slotMemory(SlotCases.link).count == used)
+        let (enough, _) = try Self.learn(Self.text(Self.sentence), into: Self.levels(capacity: used + 7))
+        #expect(enough.slotMemory(SlotCases.link).count == used + 7)
+    }
+
+    @Test func workThatWasCutGoesOnToTheSameBits() throws {
+        var text = Self.text(Self.sentence)
+        text.answers.append(LearningText.Answer(prompt: Self.asking(Self.other), reply: Self.other, end: Self.eos))
+        var settings = Acquisition.Settings()
+        (settings.windowSize, settings.answers) = (16, true)
+        func begin() throws -> Acquisition {
+            Acquisition(
+                text, into: try Self.levels(), rehearsal: Rehearsal(journal: [], anchors: [], seed: 3), settings: settings)
+        }
+        func finish(_ acquisition: Acquisition) throws -> SpaceLevels {
+            var acquisition = acquisition
+            while true { if case .finished = try acquisition.step() { return acquisition.levels } }
+        }
+        let whole = try finish(begin())
+        var (acquisition, cuts) = (try begin(), 0)
+        while case .progress = try acquisition.step() {
+            guard acquisition.phase == .answering, let saved = acquisition.saved else { continue }
+            cuts += 1
+            var again = try begin()
+            try again.resume(from: saved)
+            let levels = try finish(again)
+            for (name, tensor) in whole.effective.entries {
+                #expect(levels.effective[name]?.elements == tensor.elements, "\(name)")
+            }
+        }
+        #expect(cuts >= 2)
+    }
+
+    @Test func recordsOfAnswersAreNoFault() throws {
+        let (levels, _) = try Self.learn(Self.text(Self.sentence), into: Self.levels())
+        #expect(levels.slotFault == nil)
+        for wrong in [Float(-0.5), -1.5, 1.5, .nan] {
+            var broken = levels
+            broken.write(Tensor([1, wrong], shape: [1, 2]), to: [1], of: "\(SlotCases.link).slots.records")
+            #expect(broken.slotFault != nil, "\(wrong)")
+        }
+    }
+
+    // MARK: - Words and turns
+
+    private func stems(_ pieces: [String]) -> [UInt32] {
+        ConversationLexicon(
+            questionMarks: [], answerMarks: [], spelling: pieces.map { $0.isEmpty ? nil : Array($0.utf8) }
+        ).words(of: pieces.indices.map(Int32.init)).map(\.stem)
+    }
+
+    @Test func aWordIsItsStemHoweverItIsCutAndEnds() {
+        let live = stems([" live"])
+        #expect(live.count == 1)
+        for pieces in [[" Lives"], [" l", "iv", "ed"], [" living"], ["liv", "es"], ["LIVE"], ["", "live", "."]] {
+            #expect(stems(pieces) == live, "\(pieces)")
+        }
+        #expect(stems([" liver"]) != live && stems([" glas"]) != stems([" glass"]) && stems([" is"]) != stems([" i"]))
+        #expect(stems([" li", "", "ve"]).count == 2 && stems([" E", "-", "10", "93"]).count == 2)
+        #expect(stems([" the", " cats", "'", "s", "東", "京"]).count == 5)
+    }
+
+    @Test func aReplyBeginsAfterItsQuestion() {
+        let (q, a): ([Int32], [Int32]) = ([39, 38], [38, 39])
+        let tokens = [0, 5] + a + [6] + q + [7, 8] + a + [9] + q + [10]
+        let replies = Self.lexicon.replies(in: tokens, last: tokens.count)
+        #expect(replies.map { $0 != nil } == [Bool](repeating: false, count: 10) + [true, true, true, false, false])
+        #expect(replies[10] == .init(question: 7..<9, start: 11) && replies[12] == replies[10])
+        #expect(Self.lexicon.marks(tokens) && !Self.lexicon.marks([0, 39, 5, 38]))
+        // A mark within a reply is a part of it.
+        #expect(Self.lexicon.replies(in: [0] + q + [7] + a + [9] + a, last: 1) == [.init(question: 3..<4, start: 6)])
+    }
+
+    @Test func aQuestionOutOfReachIsNotAnsweredWhereverReadingBegan() throws {
+        let (levels, _) = try Self.learn(Self.text(Self.sentence), into: Self.levels())
+        let memory = levels.slotMemory(SlotCases.link)
+        let words = try #require(levels.effective["\(SlotCases.link).slots.spelling"])
+        let rarity = try #require(levels.effective["\(SlotCases.link).slots.rarity"])
+        let features = WordFeatures<Float>(.init(spelling: words, rarity: rarity))
+        for length in [10, 400, 490, 500, 510, 600] {
+            let tokens = [Self.bos, 39, 38] + (0..<length).map { Self.sentence[$0 % 3] } + [38, 39]
+            let whole = memory.answers(tokens, after: [], Self.lexicon, features)
+            let rest = memory.answers([39], after: tokens.dropLast().suffix(LearningWindow.reach), Self.lexicon, features)
+            #expect((whole.last ?? nil)?.slot == (rest.last ?? nil)?.slot, "\(length)")
+            #expect(((whole.last ?? nil) != nil) == (length <= 500), "\(length)")
+        }
+    }
+}
