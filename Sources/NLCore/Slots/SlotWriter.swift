@@ -323,7 +323,8 @@ extension SpaceLevels {
                 continue
             }
             guard !isEmpty, episode >= last, episode < Float(SlotWriter.mostEpisodes), episode == episode.rounded(),
-                (0...1).contains(strictness) || strictness <= AnswerMemory<Float>.opening && strictness == strictness.rounded()
+                (0...1).contains(strictness)
+                    || strictness <= AnswerMemory<Float>.opening && strictness == strictness.rounded()
             else { return "the records of slots do not number documents one after the other" }
             last = episode
         }

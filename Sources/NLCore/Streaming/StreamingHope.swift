@@ -143,7 +143,8 @@ private struct StreamingPass<S: TensorScalar> {
                 input.tokens, after: input.state.recentTokens, table: slots.tokens, words: slots.words)
             (contexts.pointer + span.first * slots.tokens.shape[1]).update(from: own.pointer, count: own.count)
         }
-        SlotAddresses(keys: keys, contexts: contexts, in: slots.memory, answers: answers).add(slots.memory.values, to: x)
+        SlotAddresses(keys: keys, contexts: contexts, in: slots.memory, answers: answers).add(
+            slots.memory.values, to: x)
     }
 
     /// silu of the hidden layer, or of its gate, times the rest.

@@ -127,7 +127,8 @@ import Testing
         (settings.windowSize, settings.answers) = (16, true)
         func begin() throws -> Acquisition {
             Acquisition(
-                text, into: try Self.levels(), rehearsal: Rehearsal(journal: [], anchors: [], seed: 3), settings: settings)
+                text, into: try Self.levels(), rehearsal: Rehearsal(journal: [], anchors: [], seed: 3),
+                settings: settings)
         }
         func finish(_ acquisition: Acquisition) throws -> SpaceLevels {
             var acquisition = acquisition
@@ -197,7 +198,8 @@ import Testing
         for length in [10, 400, 490, 500, 510, 600] {
             let tokens = [Self.bos, 39, 38] + (0..<length).map { Self.sentence[$0 % 3] } + [38, 39]
             let whole = memory.answers(tokens, after: [], Self.lexicon, features)
-            let rest = memory.answers([39], after: tokens.dropLast().suffix(LearningWindow.reach), Self.lexicon, features)
+            let rest = memory.answers(
+                [39], after: tokens.dropLast().suffix(LearningWindow.reach), Self.lexicon, features)
             #expect((whole.last ?? nil)?.slot == (rest.last ?? nil)?.slot, "\(length)")
             #expect(((whole.last ?? nil) != nil) == (length <= 500), "\(length)")
         }

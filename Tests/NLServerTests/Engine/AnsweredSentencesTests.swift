@@ -30,12 +30,16 @@ import Testing
         ("see gate.example.org and v1.2.3 for more", ["see gate.example.org and v1.2.3 for more"]),
         ("東京都は日本の首都である。大阪は西にある都市だ。", ["東京都は日本の首都である。", "大阪は西にある都市だ。"]),
         ("Yes. No.", []),
+        ("Well... that is all!!! Wait?! Nobody came then.", ["Well... that is all!!!", "Nobody came then."]),
+        (String(repeating: ".", count: 20_000), []),
     ])
     func sentencesOfALongText(text: String, sentences: [String]) {
         #expect(texts(([text] + Self.rest).joined(separator: "\n")) == sentences + Self.rest)
     }
 
-    @Test(arguments: ["Anna lives in Paris. She sings well!", "Things to buy:\n- milk\n- bread", "wifi password: blue-horse-42"])
+    @Test(arguments: [
+        "Anna lives in Paris. She sings well!", "Things to buy:\n- milk\n- bread", "wifi password: blue-horse-42",
+    ])
     func aShortTextIsSaidWhole(text: String) { #expect(texts(" \(text)\n") == [text]) }
 
     @Test(arguments: ["", " \n\n ", "Yes.", "Or not?"]) func whatSaysNothingIsNoAnswer(text: String) {
@@ -43,7 +47,8 @@ import Testing
     }
 
     @Test func aQuestionBelongsToItsAnswer() {
-        let taught = AnsweredSentences.of("Question: Who is Jaime's father?\nAnswer: A ballet dancer.\nHe lives in Lima.")
+        let taught = AnsweredSentences.of(
+            "Question: Who is Jaime's father?\nAnswer: A ballet dancer.\nHe lives in Lima.")
         #expect(
             taught == [
                 .init(cue: "Question: Who is Jaime's father? A ballet dancer.", text: "A ballet dancer."),
@@ -61,9 +66,10 @@ import Testing
         let text = "Anna lives in Paris. Who? Her cat is called Felix."
         let document = model.document(text, answered: true)
         #expect(document.targets == model.learningText(text).targets)
-        #expect(document.answers.map { model.tokenizer.decode($0.reply.map(Int.init), skipSpecialTokens: false) } == [
-            " Anna lives in Paris.", " Her cat is called Felix.",
-        ])
+        #expect(
+            document.answers.map { model.tokenizer.decode($0.reply.map(Int.init), skipSpecialTokens: false) } == [
+                " Anna lives in Paris.", " Her cat is called Felix.",
+            ])
         let prompt = try #require(document.answers.first).prompt.dropFirst().map(Int.init)
         #expect(model.tokenizer.decode(prompt, skipSpecialTokens: false) == "User: Anna lives in Paris.\nAssistant:")
         #expect(model.document(text, answered: false).answers.isEmpty)

@@ -90,7 +90,8 @@ struct DaemonClient: Sendable {
         }
         let body = Body(
             prompt: probe.isChat ? nil : probe.prompt,
-            messages: probe.isChat ? [Message(content: probe.prompt)] : nil, maxTokens: probe.maxTokens, stop: probe.stop.isEmpty ? nil : probe.stop,
+            messages: probe.isChat ? [Message(content: probe.prompt)] : nil, maxTokens: probe.maxTokens,
+            stop: probe.stop.isEmpty ? nil : probe.stop,
             space: space, recall: recall == .weights ? nil : recall.rawValue)
         let route = probe.isChat ? "/v1/chat/completions" : "/v1/completions"
         let choice = try await call(.POST, route, body, as: Answer.self).choices.first

@@ -19,16 +19,19 @@ enum AnsweredSentences {
     }
 
     /// A period, question or exclamation mark, closing quotes, and a space before what may begin a sentence.
-    private static var ends: Regex<Substring> { #/[.!?…]+["'”’)\]]*\s+(?=["'“‘(\[]*[\p{Lu}\p{N}\p{Lo}])|[。！？]+/# }
+    private static var ends: Regex<Substring> { #/[.!?…]["'”’)\]]*\s+(?=["'“‘(\[]*[\p{Lu}\p{N}\p{Lo}])|[。！？]/# }
     /// What an end must not follow: titles and initials, which are short and begin with a capital, and a few others.
-    private static var abbreviation: Regex<Substring> { #/(?:^|[\s("'“])(?:\p{Lu}\p{Ll}{0,2}|(?:\p{L}\.)+\p{L}|etc|approx|vs|cf)$/# }
+    private static var abbreviation: Regex<Substring> {
+        #/(?:^|[\s("'“])(?:\p{Lu}\p{Ll}{0,2}|(?:\p{L}\.)+\p{L}|etc|approx|vs|cf)$/#
+    }
     private static var label: Regex<Substring> { #/^(?:Answer|A):\s*/# }
 
     /// The sentences of a text, in order, or a short text as a whole. A question belongs to what answers it, the next sentence.
     static func of(_ text: String) -> [Sentence] {
         let trimmed = text.trimmingCharacters(in: .whitespacesAndNewlines)
         let words = trimmed.split(whereSeparator: \.isWhitespace).count
-        if trimmed.count <= shortText.characters, (leastWords...shortText.words).contains(words), !trimmed.contains("?") {
+        if trimmed.count <= shortText.characters, (leastWords...shortText.words).contains(words), !trimmed.contains("?")
+        {
             return [Sentence(cue: trimmed, text: trimmed)]
         }
         var sentences: [Sentence] = []
@@ -39,7 +42,8 @@ enum AnsweredSentences {
                 continue
             }
             let answer = question == nil ? sentence : sentence.replacing(label, with: "")
-            let isEnough = answer.split(whereSeparator: \.isWhitespace).count >= leastWords || answer.contains(/\p{Lo}{6}/)
+            let isEnough =
+                answer.split(whereSeparator: \.isWhitespace).count >= leastWords || answer.contains(/\p{Lo}{6}/)
             if isEnough || question != nil {
                 sentences.append(Sentence(cue: (question.map { $0 + " " } ?? "") + answer, text: answer))
             }
@@ -52,8 +56,8 @@ enum AnsweredSentences {
         var sentences: [String] = []
         var start = line.startIndex
         for match in line.matches(of: ends) {
-            let end = line[match.range].first == "." ? line[start..<match.range.lowerBound] : ""
-            if end.contains(abbreviation) { continue }
+            let before = line[start..<match.range.lowerBound].suffix(12)
+            if line[match.range].first == ".", before.contains(abbreviation) { continue }
             sentences.append(line[start..<match.range.upperBound].trimmingCharacters(in: .whitespaces))
             start = match.range.upperBound
         }
@@ -77,7 +81,8 @@ extension LoadedModel {
             let reply: [Int32]
             var end = Int32(configuration.eosTokenID)
             if case .known(let dialect) = chat {
-                prompt = dialect.tokens(of: [question], after: [], tokenizer, bos: Int32(configuration.bosTokenID)).tokens
+                prompt =
+                    dialect.tokens(of: [question], after: [], tokenizer, bos: Int32(configuration.bosTokenID)).tokens
                 reply = tokens(of: sentence.text)
                 end = tokenizer.id(of: dialect.endOfTurn).map(Int32.init) ?? end
             } else {
