@@ -11,26 +11,31 @@ struct AnswerCue<S: TensorScalar> {
     /// What it is multiplied with where it is kept: no question is longer than its inverse.
     static var scale: S { 1 / 64 }
 
-    /// Stems and weights, no stem twice.
-    let words: [(stem: UInt32, weight: S)]
+    /// A word of the question: its stem, ln(n / n_w), and whether it is a name.
+    typealias Word = (stem: UInt32, weight: S, isName: Bool)
+
+    /// No stem twice.
+    let words: [Word]
     /// C.
     private let width: Int
 
     /// The cue of a question.
     init(_ question: some Collection<Int32>, _ lexicon: ConversationLexicon, _ features: WordFeatures<S>, width: Int) {
         self.width = width
-        var weights: [UInt32: S] = [:]
-        for (word, stem) in lexicon.words(of: question) {
-            let weight = features.information(of: word, ofContext: width)
-            if weight > 0 { weights[stem] = max(weights[stem] ?? 0, weight) }
+        var found: [UInt32: Word] = [:]
+        for word in lexicon.words(of: question) {
+            let weight = features.information(of: word.whole, ofContext: width)
+            let known = found[word.stem]
+            guard weight > 0 else { continue }
+            found[word.stem] = (word.stem, max(known?.weight ?? 0, weight), word.isName || known?.isName == true)
         }
-        words = weights.sorted { $0.key < $1.key }.map { (stem: $0.key, weight: $0.value) }
+        words = found.values.sorted { $0.stem < $1.stem }
     }
 
     /// q, times ``scale``, `[4, C]`.
     var rows: Tensor<S> {
         let rows = Tensor<S>.zeros([Self.parts, width])
-        for (stem, weight) in words { addDirection(of: stem, Self.scale * weight, to: rows) }
+        for word in words { addDirection(of: word.stem, Self.scale * word.weight, to: rows) }
         let length = S(rows.squaredNorm).squareRoot()
         if length > 1 { for i in 0..<rows.count { rows.pointer[i] /= length } }
         return rows
@@ -39,7 +44,7 @@ struct AnswerCue<S: TensorScalar> {
     /// How much of a word is in each of several cues, 1 where it is there with the same weight.
     ///
     /// - Parameter cues: as ``rows`` gives them, one after the other in contexts of slots.
-    func presence(of word: (stem: UInt32, weight: S), in cues: [UnsafePointer<S>]) -> [S] {
+    func presence(of word: Word, in cues: [UnsafePointer<S>]) -> [S] {
         let direction = Tensor<S>.zeros([Self.parts, width])
         addDirection(of: word.stem, 1, to: direction)
         return cues.map { S.dot(direction.count, direction.pointer, $0) / (Self.scale * word.weight) }

@@ -5,11 +5,17 @@
 /// reply whose question it is found by, as long as the reply's own tokens are the answer's: a model that once says
 /// something else goes on by itself.
 struct AnswerMemory<S: TensorScalar>: Sendable {
+    /// What is heard after a token of a reply: a slot, and how loudly; silence is no slot at 0.
+    typealias Spoken = (slot: Int32, weight: S)
+    static var silence: Spoken { (0, 0) }
+
     /// What the record of an answer's first slot says.
     static var opening: S { -1 }
     /// What share of a question's words, each as the fourth power of its rarity's logarithm, the document must know: from
     /// the first number on an answer speaks, from the second with all its weight.
-    static var known: (S, S) { (0.44, 0.5) }
+    static var known: (S, S) { (0.48, 0.52) }
+    /// Names count so many times as much there: who asks for Dover is not told of Brannock Head.
+    static var nameShare: S { 3 }
     /// Σ ln(n / n_w) of the known words at least: what shares a single everyday word with a text does not ask for it.
     static var evidence: S { 12 }
     /// Of answers that are found this well, as a share of the best, the newest speaks: what is so may have changed.
@@ -26,6 +32,8 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
     /// `[A, 4C]`.
     private let cues: Tensor<S>
     private let searched: PanelMatrix<S>?
+    /// The documents that have answers: in a reply they speak by them alone.
+    let episodes: Set<Int32>
     /// √ of each cue's length: a long sentence is found by more questions than a short one, but not by all.
     private let shares: [S]
 
@@ -44,6 +52,7 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
         }
         entries.removeAll { $0.slots.count < AnswerCue<S>.parts }
         self.entries = entries
+        self.episodes = Set(entries.map(\.episode))
         let width = AnswerCue<S>.parts * contexts.shape[1]
         cues = Tensor(uninitialized: [entries.count, width])
         for (row, entry) in entries.enumerated() {
@@ -59,17 +68,17 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
 
     var isEmpty: Bool { entries.isEmpty }
 
-    /// The slot that speaks after each token of a stream, and how loudly.
+    /// What is heard after each token of a stream.
     ///
     /// - Parameters:
     ///   - tokens: those whose rows are asked for.
     ///   - preceding: the tokens before them.
     ///   - strictness: the records of all slots.
-    /// - Returns: one of each token; empty where no token is one of a reply.
+    /// - Returns: one of each token, nil where it is in no reply; empty where none is.
     func addresses(
         _ tokens: [Int32], after preceding: some Collection<Int32>, strictness: [S],
         _ lexicon: ConversationLexicon, _ features: WordFeatures<S>
-    ) -> [(slot: Int32, weight: S)?] {
+    ) -> [Spoken?] {
         let history = Array(preceding.suffix(ConversationLexicon.reach - 1)) + tokens
         let replies = lexicon.replies(in: history, last: tokens.count)
         guard replies.contains(where: { $0 != nil }) else { return [] }
@@ -84,12 +93,12 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
                 best = find(AnswerCue(history[reply.question], lexicon, features, width: contextWidth))
                 found[reply] = best
             }
-            guard let best else { return nil }
+            guard let best else { return Self.silence }
             let slots = entries[best.entry].slots
             let said = history[reply.start..<place + 1]
             guard said.count < slots.count,
                 zip(said, slots.dropFirst()).allSatisfy({ strictness[$1] == Self.record(after: $0) })
-            else { return nil }
+            else { return Self.silence }
             return (Int32(slots.lowerBound + said.count), best.weight)
         }
     }
@@ -112,9 +121,10 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
         var (total, known, evidence): (S, S, S) = (0, 0, 0)
         for word in cue.words {
             let square = word.weight * word.weight
-            total += square * square
+            let share = square * square * (word.isName ? Self.nameShare : 1)
+            total += share
             guard cue.presence(of: word, in: document).contains(where: { $0 > Self.there }) else { continue }
-            known += square * square
+            known += share
             evidence += word.weight
         }
         guard evidence >= Self.evidence else { return nil }

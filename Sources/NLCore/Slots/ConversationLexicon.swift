@@ -21,7 +21,7 @@ public final class ConversationLexicon: Sendable, Hashable {
     private let answerMarks: [[Int32]]
     /// The last token of every mark.
     private let lastOfMarks: [Int32]
-    /// What tokens are spelled with, one after the other; small letters for ASCII's.
+    /// What tokens are spelled with, one after the other.
     private let bytes: [UInt8]
     /// Where each token's begin; one more than there are tokens.
     private let starts: [Int]
@@ -40,7 +40,7 @@ public final class ConversationLexicon: Sendable, Hashable {
         var starts = [0]
         for token in spelling {
             // A mark ends the word before it, as a space does.
-            bytes += (token ?? [0x20]).map { (0x41...0x5a).contains($0) ? $0 + 0x20 : $0 }
+            bytes += token ?? [0x20]
             starts.append(bytes.count)
         }
         (self.bytes, self.starts) = (bytes, starts)
@@ -81,12 +81,25 @@ public final class ConversationLexicon: Sendable, Hashable {
         marks.first { $0.last == tokens[index] && tokens[...index].suffix($0.count).elementsEqual($0) }?.count
     }
 
-    /// The words of a text: each one's hash as rarities are known by it (``TokenSpelling``), and its stem's.
-    func words(of tokens: some Collection<Int32>) -> [(word: UInt32, stem: UInt32)] {
-        var words: [(word: UInt32, stem: UInt32)] = []
+    /// A word of a text.
+    struct Word {
+        /// Its hash as rarities are known by it (``TokenSpelling``).
+        var whole: UInt32
+        /// That of its stem.
+        var stem: UInt32
+        /// Whether it is a name, as far as a capital says so that begins no text.
+        var isName: Bool
+    }
+
+    /// The words of a text.
+    func words(of tokens: some Collection<Int32>) -> [Word] {
+        var words: [Word] = []
         var word: [UInt8] = []
         func finish() {
-            if !word.isEmpty { words.append((Self.hash(word[...]), Self.hash(Self.stem(of: word)))) }
+            guard let first = word.first else { return }
+            let isName = TokenSpelling.isCapital(first) && word.count > 1 && !words.isEmpty
+            word = word.map { TokenSpelling.isCapital($0) ? $0 + 0x20 : $0 }
+            words.append(Word(whole: Self.hash(word[...]), stem: Self.hash(Self.stem(of: word)), isName: isName))
             word = []
         }
         for token in tokens where (0..<starts.count - 1).contains(Int(token)) {

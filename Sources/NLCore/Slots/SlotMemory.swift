@@ -52,7 +52,7 @@ struct SlotMemory<S: TensorScalar>: Sendable {
     func answers(
         _ tokens: [Int32], after preceding: some Collection<Int32>, _ lexicon: ConversationLexicon?,
         _ words: WordFeatures<S>?
-    ) -> [(slot: Int32, weight: S)?] {
+    ) -> [AnswerMemory<S>.Spoken?] {
         guard !answers.isEmpty, let lexicon, let words else { return [] }
         return answers.addresses(tokens, after: preceding, strictness: strictness, lexicon, words)
     }
@@ -116,9 +116,10 @@ struct SlotAddresses<S: TensorScalar> {
     /// - Parameters:
     ///   - keys: z, `[R, D]`, each of length 1.
     ///   - contexts: c, `[R, C]`, each of length 1 or 0.
-    ///   - answers: what is said in answer to a question, by rows: the louder, the less is heard beside it.
+    ///   - answers: what is said in answer to a question, by rows, nil where none is asked: the louder, the less is heard
+    ///     beside it; and of documents that have answers nothing else.
     init(
-        keys: Tensor<S>, contexts: Tensor<S>, in memory: SlotMemory<S>, answers: [(slot: Int32, weight: S)?] = []
+        keys: Tensor<S>, contexts: Tensor<S>, in memory: SlotMemory<S>, answers: [AnswerMemory<S>.Spoken?] = []
     ) {
         let (count, width) = (contexts.shape[0], contexts.shape[1])
         let found = Slots<[(slot: Int32, weight: S)]>(count: count)
@@ -140,8 +141,9 @@ struct SlotAddresses<S: TensorScalar> {
         var rows = found.take()
         for (row, answer) in answers.enumerated() {
             guard let answer else { continue }
-            let rest = answer.weight < 1 ? rows[row].map { ($0.slot, $0.weight * (1 - answer.weight)) } : []
-            rows[row] = rest + [answer]
+            rows[row].removeAll { memory.answers.episodes.contains(memory.episodes[Int($0.slot)]) }
+            guard answer.weight > 0 else { continue }
+            rows[row] = rows[row].map { ($0.slot, $0.weight * (1 - answer.weight)) } + [answer]
         }
         self.init(rows: rows)
     }

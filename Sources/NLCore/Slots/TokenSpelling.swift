@@ -45,7 +45,7 @@ public struct TokenSpelling: Sendable, Equatable {
         (self.factor, self.addend) = (factor, addend)
     }
 
-    private static func isCapital(_ byte: UInt8) -> Bool { (0x41...0x5a).contains(byte) }
+    static func isCapital(_ byte: UInt8) -> Bool { (0x41...0x5a).contains(byte) }
 
     /// Letters, digits, and whatever is not ASCII.
     static func isLetter(_ byte: UInt8) -> Bool {

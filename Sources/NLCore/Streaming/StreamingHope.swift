@@ -132,12 +132,12 @@ private struct StreamingPass<S: TensorScalar> {
         slots.whitening.multiply(batch.rows, normed.pointer, into: keys.pointer)
         HopeParameters<S>.Slots.finishKeys(keys, bias: slots.bias)
         let contexts = Tensor<S>(uninitialized: [batch.rows, slots.tokens.shape[1]])
-        var answers: [(slot: Int32, weight: S)?] = []
+        var answers: [AnswerMemory<S>.Spoken?] = []
         for (input, span) in zip(inputs, batch.spans) {
             let said = slots.memory.answers(
                 input.tokens, after: input.state.recentTokens, weights.configuration.conversation, slots.words)
             if !said.isEmpty {
-                answers += [(slot: Int32, weight: S)?](repeating: nil, count: span.first - answers.count) + said
+                answers += [AnswerMemory<S>.Spoken?](repeating: nil, count: span.first - answers.count) + said
             }
             let own = SlotContext.rows(
                 input.tokens, after: input.state.recentTokens, table: slots.tokens, words: slots.words)

@@ -73,17 +73,23 @@ import Testing
         let (with, _) = try Self.learn(Self.text(Self.sentence), into: start)
         let (without, _) = try Self.learn(Self.text(Self.sentence), into: start, answers: nil)
         #expect(with.slotMemory(SlotCases.link).count == without.slotMemory(SlotCases.link).count + 7)
-        let asked = Self.asking([10, 4, 7])
-        let prose: [[Int32]] = [
-            [Self.bos] + Self.sentence, Array(asked.dropLast()), [Self.bos] + Self.sentence + [38, 39] + Self.sentence,
-            Self.asking([28, 31, 34]) + Self.sentence, asked + [20],
-        ]
-        for tokens in prose {
-            let logits = [with, without].map {
+        func expectLast(_ tokens: [Int32], asIn other: SpaceLevels) {
+            let logits = [with, other].map {
                 StreamingCases.readOnTape($0.configuration, $0.effective, tokens).logits
                     .suffix($0.configuration.vocabularySize)
             }
             expectSame(Array(logits[0]), Array(logits[1]), "\(tokens)")
+        }
+        let asked = Self.asking([10, 4, 7])
+        let prose = [Self.bos] + Self.sentence
+        for tokens in [prose, Array(asked.dropLast()), prose + [38, 39] + Self.sentence] {
+            expectLast(tokens, asIn: without)
+        }
+        #expect(Self.reply(without, Array(prose.dropLast(2)), most: 2) == Self.sentence.suffix(2))
+        // In a reply the document speaks by its answers alone: asked for something else, or once something else was
+        // said, it is silent.
+        for tokens in [Self.asking([28, 31, 34]) + Self.sentence.dropLast(), asked + [20], asked + [4, 7, 20]] {
+            expectLast(tokens, asIn: start)
         }
     }
 
@@ -176,6 +182,10 @@ import Testing
         #expect(stems([" liver"]) != live && stems([" glas"]) != stems([" glass"]) && stems([" is"]) != stems([" i"]))
         #expect(stems([" li", "", "ve"]).count == 2 && stems([" E", "-", "10", "93"]).count == 2)
         #expect(stems([" the", " cats", "'", "s", "東", "京"]).count == 5)
+        let text = ["Who", " built", " D", "over", "?", " I", " did", ",", " in", " Dover", "Castle"]
+        let words = ConversationLexicon(questionMarks: [], answerMarks: [], spelling: text.map { Array($0.utf8) })
+            .words(of: text.indices.map(Int32.init))
+        #expect(words.map(\.isName) == [false, false, true, false, false, false, true])
     }
 
     @Test func aReplyBeginsAfterItsQuestion() {
