@@ -19,8 +19,8 @@ extension Acquisition {
         var enough: Float
         var settlingStep: Int
         var unknowable: Double
-        /// Nil where it was saved before there were any.
-        var answersWritten: Int?
+        /// Answers done, left out, and there are; nil where it was saved before there were any.
+        var answers: [Int]?
     }
 
     /// The learning as it is between two steps.
@@ -33,7 +33,8 @@ extension Acquisition {
             lossBefore: lossBefore, target: target, pass: pass, position: position, passSum: passSum,
             lastLoss: lastLoss, documentTokens: documentTokens, learnedTokens: learnedTokens,
             rehearsalDebt: rehearsalDebt, learnedLoss: learned?.loss, tooLittle: tooLittle, enough: enough,
-            settlingStep: settlingStep, unknowable: unknowable, answersWritten: answersWritten)
+            settlingStep: settlingStep, unknowable: unknowable,
+            answers: [answersWritten, answersLeft, text.answers.count])
         guard
             let states = [String: [MixerState<Float>]](
                 saving: ["text": states, "measurement": measurement.states])
@@ -63,7 +64,10 @@ extension Acquisition {
         resumed.rehearsalDebt = place.rehearsalDebt
         (resumed.tooLittle, resumed.enough, resumed.settlingStep) = (place.tooLittle, place.enough, place.settlingStep)
         resumed.unknowable = place.unknowable
-        resumed.answersWritten = place.answersWritten ?? 0
+        let answers = place.answers ?? [0, 0, text.answers.count]
+        guard answers.count == 3, answers[2] == text.answers.count, place.phase != .answering || answers[0] < answers[2]
+        else { throw SavedWorkError(reason: "the text came with \(answers) answers") }
+        (resumed.answersWritten, resumed.answersLeft) = (answers[0], answers[1])
         self = resumed
     }
 }

@@ -99,7 +99,7 @@ public struct Acquisition: Sendable {
     /// The levels as learned so far.
     public internal(set) var levels: SpaceLevels
     private let settings: Settings
-    private let text: LearningText
+    let text: LearningText
     private let window: LearningWindow
     private let trained: Set<String>
     var rehearsal: Rehearsal
@@ -125,8 +125,9 @@ public struct Acquisition: Sendable {
     var settlingStep = 0
     /// Writes the document into slots, where a level has them.
     var writer: SlotWriter?
-    /// Answers written so far.
+    /// Answers that are done, and those of them that were left out.
     var answersWritten = 0
+    var answersLeft = 0
     /// Σ of the losses of its tokens that slots cannot know, in nats.
     var unknowable = 0.0
     /// The number of the document among those in slots.
@@ -161,7 +162,8 @@ public struct Acquisition: Sendable {
             guard let loss = try measure(levels.effective) else { break }
             (lossBefore, lastLoss) = (loss, loss)
             let isLearned = loss <= target || settings.maximumPasses == 0
-            phase = isLearned ? .after : levels.slotLink(of: .acquisition) == nil ? .learning : .writing
+            let hasSlots = levels.slotLink(of: .acquisition) != nil
+            phase = isLearned ? hasSlots ? afterWriting : .after : hasSlots ? .writing : .learning
             pass = isLearned ? 0 : 1
         case .writing: return .progress(try writeWindow())
         case .answering: try writeAnswer()
@@ -246,11 +248,14 @@ public struct Acquisition: Sendable {
         documentTokens += range.count
         (states, position) = (written.states, range.upperBound)
         if position == text.tokenCount {
-            let answers = settings.answers == true && !text.answers.isEmpty
-            (phase, position, states) = (answers ? .answering : .after, 0, nil)
+            (phase, position, states) = (afterWriting, 0, nil)
             target += unknowable / Double(text.tokenCount)
         }
         return progress(surprise: chunks(written.losses))
+    }
+
+    private var afterWriting: Phase {
+        settings.answers == true && !text.answers.isEmpty && settings.maximumPasses > 0 ? .answering : .after
     }
 
     private mutating func prepareWriter() {
@@ -262,10 +267,16 @@ public struct Acquisition: Sendable {
     private mutating func writeAnswer() throws(NumericsError) {
         prepareWriter()
         let answer = text.answers[answersWritten]
-        guard try writer?.write(answer, levels: &levels) != false else { return }
-        learnedTokens += answer.reply.count + 1
+        switch try writer?.write(answer, levels: &levels) ?? .left {
+        case .unfinished: return
+        case .left: answersLeft += 1
+        case .written: learnedTokens += answer.reply.count + 1
+        }
         answersWritten += 1
-        if answersWritten == text.answers.count { phase = .after }
+        if answersWritten == text.answers.count {
+            writer?.flush(&levels)
+            phase = .after
+        }
     }
 
     private func chunks(_ losses: [Float]) -> [Float] {

@@ -8,8 +8,8 @@
 struct AnswerCue<S: TensorScalar> {
     /// Contexts of slots that hold one cue.
     static var parts: Int { 4 }
-    /// What it is multiplied with where it is kept: no question is longer than its inverse.
-    static var scale: S { 1 / 64 }
+    /// What it is multiplied with where it is kept, so that it is shorter than 1.
+    static var scale: S { 1 / 256 }
 
     /// A word of the question: its stem, ln(n / n_w), and whether it is a name.
     typealias Word = (stem: UInt32, weight: S, isName: Bool)
@@ -19,7 +19,7 @@ struct AnswerCue<S: TensorScalar> {
     /// C.
     private let width: Int
 
-    /// The cue of a question.
+    /// The cue of a question, or of a text that is to be found by questions.
     init(_ question: some Collection<Int32>, _ lexicon: ConversationLexicon, _ features: WordFeatures<S>, width: Int) {
         self.width = width
         var found: [UInt32: Word] = [:]
@@ -32,7 +32,7 @@ struct AnswerCue<S: TensorScalar> {
         words = found.values.sorted { $0.stem < $1.stem }
     }
 
-    /// q, times ``scale``, `[4, C]`.
+    /// q, times ``scale``, `[4, C]`; shortened to a length of 1, if hundreds of rare words make it longer.
     var rows: Tensor<S> {
         let rows = Tensor<S>.zeros([Self.parts, width])
         for word in words { addDirection(of: word.stem, Self.scale * word.weight, to: rows) }
@@ -41,13 +41,14 @@ struct AnswerCue<S: TensorScalar> {
         return rows
     }
 
-    /// How much of a word is in each of several cues, 1 where it is there with the same weight.
+    /// Whether any of several cues holds more than a share of a word, 1 being all its weight here.
     ///
-    /// - Parameter cues: as ``rows`` gives them, one after the other in contexts of slots.
-    func presence(of word: Word, in cues: [UnsafePointer<S>]) -> [S] {
+    /// - Parameter cues: as ``rows`` gives them, one after the other.
+    func holds(_ word: Word, _ share: S, in cues: [UnsafePointer<S>]) -> Bool {
         let direction = Tensor<S>.zeros([Self.parts, width])
         addDirection(of: word.stem, 1, to: direction)
-        return cues.map { S.dot(direction.count, direction.pointer, $0) / (Self.scale * word.weight) }
+        let least = share * Self.scale * word.weight
+        return cues.contains { S.dot(direction.count, direction.pointer, $0) > least }
     }
 
     private func addDirection(of stem: UInt32, _ weight: S, to rows: Tensor<S>) {

@@ -1,16 +1,19 @@
+import Synchronization
+
 /// The answers among the slots of a model: sentences that were learned to be said when they are asked for.
 ///
-/// An answer has a slot for each of its tokens, one after the other, and its cue in the contexts of the first four
-/// (``AnswerCue``). Its record is −1 in the first slot and −2 − the token that leads there in the others. It speaks in a
-/// reply whose question it is found by, as long as the reply's own tokens are the answer's: a model that once says
-/// something else goes on by itself.
+/// An answer has a slot for each of its tokens, one after the other, at least four, and its cue in the contexts of the
+/// first four (``AnswerCue``). Its record is −1 in the first slot and −2 − the token that leads there in the others. It
+/// speaks in a reply whose question it is found by, as long as the reply's own tokens are the answer's: a model that once
+/// says something else goes on by itself.
 struct AnswerMemory<S: TensorScalar>: Sendable {
-    /// What is heard after a token of a reply: a slot, and how loudly; silence is no slot at 0.
+    /// What is heard after a token of a reply: a slot, and how loudly.
     typealias Spoken = (slot: Int32, weight: S)
-    static var silence: Spoken { (0, 0) }
 
     /// What the record of an answer's first slot says.
     static var opening: S { -1 }
+    /// That of a slot no token leads to: it makes up the four.
+    static var unreachable: S { record(after: .max) }
     /// What share of a question's words, each as the fourth power of its rarity's logarithm, the document must know: from
     /// the first number on an answer speaks, from the second with all its weight.
     static var known: (S, S) { (0.48, 0.52) }
@@ -23,7 +26,10 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
     /// A word is there that a cue holds more of than this.
     static var there: S { 0.5 }
 
-    private struct Entry {
+    /// Sentences of one document that are looked at for a question's words.
+    private static var mostSentences: Int { 512 }
+
+    private struct Entry: Sendable {
         var episode: Int32
         var slots: Range<Int>
     }
@@ -32,10 +38,10 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
     /// `[A, 4C]`.
     private let cues: Tensor<S>
     private let searched: PanelMatrix<S>?
-    /// The documents that have answers: in a reply they speak by them alone.
-    let episodes: Set<Int32>
     /// √ of each cue's length: a long sentence is found by more questions than a short one, but not by all.
     private let shares: [S]
+    /// What the last questions found: a reply asks for each of its tokens.
+    private let found = FoundAnswers<S>()
 
     /// The record of a slot that a token leads to.
     static func record(after token: Int32) -> S { -2 - S(token) }
@@ -52,7 +58,6 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
         }
         entries.removeAll { $0.slots.count < AnswerCue<S>.parts }
         self.entries = entries
-        self.episodes = Set(entries.map(\.episode))
         let width = AnswerCue<S>.parts * contexts.shape[1]
         cues = Tensor(uninitialized: [entries.count, width])
         for (row, entry) in entries.enumerated() {
@@ -82,27 +87,24 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
         let history = Array(preceding.suffix(ConversationLexicon.reach - 1)) + tokens
         let replies = lexicon.replies(in: history, last: tokens.count)
         guard replies.contains(where: { $0 != nil }) else { return [] }
-        var found: [ConversationLexicon.Reply: (entry: Int, weight: S)?] = [:]
         return zip(replies, (history.count - tokens.count)...).map { reply, place in
             // A row depends on so many tokens, wherever reading began.
-            guard let reply, place - reply.question.lowerBound < ConversationLexicon.reach - 8 else { return nil }
-            let best: (entry: Int, weight: S)?
-            if let known = found[reply] {
-                best = known
-            } else {
-                best = find(AnswerCue(history[reply.question], lexicon, features, width: contextWidth))
-                found[reply] = best
+            guard let reply, place - reply.question.lowerBound < Self.reach else { return nil }
+            let question = history[reply.question]
+            let best = found.answer(to: question) {
+                find(AnswerCue(question, lexicon, features, width: contextWidth))
             }
-            guard let best else { return Self.silence }
+            guard let best else { return nil }
             let slots = entries[best.entry].slots
             let said = history[reply.start..<place + 1]
             guard said.count < slots.count,
                 zip(said, slots.dropFirst()).allSatisfy({ strictness[$1] == Self.record(after: $0) })
-            else { return Self.silence }
+            else { return nil }
             return (Int32(slots.lowerBound + said.count), best.weight)
         }
     }
 
+    private static var reach: Int { ConversationLexicon.reach - ConversationLexicon.longestMark }
     private var contextWidth: Int { cues.shape[1] / AnswerCue<S>.parts }
 
     /// The answer to a question, and how loudly it may speak; nil where there is none.
@@ -111,24 +113,48 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
         let similarities = Tensor<S>(uninitialized: [1, searched.outputs])
         searched.multiply(1, cue.rows.pointer, into: similarities.pointer)
         let values = entries.indices.map { shares[$0] > 0 ? similarities.pointer[$0] / shares[$0] : 0 }
-        guard let most = values.max(), most > 0, let best = values.lastIndex(where: { $0 >= Self.asGood * most }) else {
-            return nil
+        guard let most = values.max(), most > 0 else { return nil }
+        for entry in entries.indices.reversed() where values[entry] >= Self.asGood * most {
+            let weight = weight(of: cue, in: entries[entry].episode)
+            if weight > 0 { return (entry, weight) }
         }
+        return nil
+    }
+
+    /// How loudly a document may speak that a question found.
+    private func weight(of cue: AnswerCue<S>, in episode: Int32) -> S {
         // What one sentence of a document does not name again, another does.
-        let episode = entries[best].episode
-        let document = entries.indices.filter { entries[$0].episode == episode }
-            .map { UnsafePointer(cues.pointer + $0 * cues.shape[1]) }
+        let document = entries.indices.lazy.filter { [entries] in entries[$0].episode == episode }
+            .prefix(Self.mostSentences).map { [cues] in UnsafePointer(cues.pointer + $0 * cues.shape[1]) }
+        let sentences = Array(document)
         var (total, known, evidence): (S, S, S) = (0, 0, 0)
         for word in cue.words {
             let square = word.weight * word.weight
             let share = square * square * (word.isName ? Self.nameShare : 1)
             total += share
-            guard cue.presence(of: word, in: document).contains(where: { $0 > Self.there }) else { continue }
+            guard cue.holds(word, Self.there, in: sentences) else { continue }
             known += share
             evidence += word.weight
         }
-        guard evidence >= Self.evidence else { return nil }
-        let weight = (known / total - Self.known.0) / (Self.known.1 - Self.known.0)
-        return weight > 0 ? (best, min(weight, 1)) : nil
+        guard evidence >= Self.evidence else { return 0 }
+        return min(max((known / total - Self.known.0) / (Self.known.1 - Self.known.0), 0), 1)
+    }
+}
+
+/// What questions found in a memory that does not change, the last of them. It makes nothing different, only faster.
+private final class FoundAnswers<S: TensorScalar>: Sendable {
+    typealias Answer = (entry: Int, weight: S)
+    private static var most: Int { 64 }
+    private let answers = Mutex<[[Int32]: Answer?]>([:])
+
+    func answer(to question: ArraySlice<Int32>, _ find: () -> Answer?) -> Answer? {
+        let key = Array(question)
+        if let known = answers.withLock({ $0[key] }) { return known }
+        let answer = find()
+        answers.withLock { answers in
+            if answers.count >= Self.most { answers.removeAll(keepingCapacity: true) }
+            answers[key] = .some(answer)
+        }
+        return answer
     }
 }

@@ -10,8 +10,10 @@ public final class ConversationLexicon: Sendable, Hashable {
         var start: Int
     }
 
-    /// Tokens of a question and the answer to it, together, beyond which neither is seen.
+    /// Tokens that are looked back at: a question and its answer, together with the mark before them.
     static let reach = 512
+    /// Longest mark, in tokens; longer ones are none. So a row sees the same whatever was read with it.
+    static let longestMark = 16
     /// Endings that make no other word of a stem of three letters and more, the longest first: "lives", "lived" and
     /// "living" ask for what "live" says. English; where they are no endings, two words are now and then taken for one.
     private static let endings = ["ings", "ing", "ies", "ied", "es", "ed", "s", "e", "y"].map { Array($0.utf8) }
@@ -33,9 +35,9 @@ public final class ConversationLexicon: Sendable, Hashable {
     ///   - answerMarks: those that end where an answer begins.
     ///   - spelling: the bytes of each token; nil for a mark that is not text.
     public init(questionMarks: [[Int32]], answerMarks: [[Int32]], spelling: [[UInt8]?]) {
-        self.questionMarks = questionMarks.filter { !$0.isEmpty }
-        self.answerMarks = answerMarks.filter { !$0.isEmpty }
-        lastOfMarks = (questionMarks + answerMarks).compactMap(\.last)
+        func usable(_ marks: [[Int32]]) -> [[Int32]] { marks.filter { (1...Self.longestMark).contains($0.count) } }
+        (self.questionMarks, self.answerMarks) = (usable(questionMarks), usable(answerMarks))
+        lastOfMarks = (self.questionMarks + self.answerMarks).compactMap(\.last)
         var bytes: [UInt8] = []
         var starts = [0]
         for token in spelling {
@@ -68,13 +70,6 @@ public final class ConversationLexicon: Sendable, Hashable {
             if index >= tokens.count - count { replies.append(reply) }
         }
         return replies
-    }
-
-    /// Whether tokens hold a mark, so that they are a conversation themselves.
-    public func marks(_ tokens: [Int32]) -> Bool {
-        tokens.indices.contains { index in
-            ends(tokens, at: index, with: questionMarks) != nil || ends(tokens, at: index, with: answerMarks) != nil
-        }
     }
 
     private func ends(_ tokens: [Int32], at index: Int, with marks: [[Int32]]) -> Int? {

@@ -116,8 +116,7 @@ struct SlotAddresses<S: TensorScalar> {
     /// - Parameters:
     ///   - keys: z, `[R, D]`, each of length 1.
     ///   - contexts: c, `[R, C]`, each of length 1 or 0.
-    ///   - answers: what is said in answer to a question, by rows, nil where none is asked: the louder, the less is heard
-    ///     beside it; and of documents that have answers nothing else.
+    ///   - answers: what is said in answer to a question, by rows: the louder, the less is heard beside it.
     init(
         keys: Tensor<S>, contexts: Tensor<S>, in memory: SlotMemory<S>, answers: [AnswerMemory<S>.Spoken?] = []
     ) {
@@ -141,9 +140,8 @@ struct SlotAddresses<S: TensorScalar> {
         var rows = found.take()
         for (row, answer) in answers.enumerated() {
             guard let answer else { continue }
-            rows[row].removeAll { memory.answers.episodes.contains(memory.episodes[Int($0.slot)]) }
-            guard answer.weight > 0 else { continue }
-            rows[row] = rows[row].map { ($0.slot, $0.weight * (1 - answer.weight)) } + [answer]
+            let rest = answer.weight < 1 ? rows[row] : []
+            rows[row] = rest.map { ($0.slot, $0.weight * (1 - answer.weight)) } + [answer]
         }
         self.init(rows: rows)
     }

@@ -1,58 +1,108 @@
 /// Answers in slots: a sentence of a document, to be said when it is asked for (``AnswerMemory``).
 extension SlotWriter {
-    /// Writes an answer, or takes a few steps on the one that is being written.
-    ///
-    /// - Returns: whether there is nothing left to do: it is written, or there is no room for it, or its prompt is none
-    ///   that a reply follows.
-    mutating func write(_ answer: LearningText.Answer, levels: inout SpaceLevels) throws(NumericsError) -> Bool {
-        if window == nil { try open(answer, &levels) }
-        guard window != nil else { return true }
-        return try takeSteps(&levels) != nil
+    /// An answer that was not said after all its steps: no token of it may be less likely than this, as a loss in nats.
+    static let unsaid: Float = 0.7
+    /// Slots that are written at once: a write copies what all slots hold.
+    static let batch = 512
+
+    /// What became of an answer.
+    enum Written: Sendable { case written, left, unfinished }
+
+    /// Answers that are learned and not written yet, by what their slots are to hold.
+    struct PendingAnswers: Sendable {
+        /// `[n, C]`, `[n, D]` and `[n, 2]`, row after row.
+        fileprivate var contexts: [Float] = []
+        fileprivate var values: [Float] = []
+        fileprivate var records: [Float] = []
+        /// The one being learned.
+        fileprivate var cue: Tensor<Float>?
+
+        var isEmpty: Bool { records.isEmpty }
+        /// Slots that they take.
+        var count: Int { records.count / 2 }
     }
 
-    private mutating func open(_ answer: LearningText.Answer, _ levels: inout SpaceLevels) throws(NumericsError) {
+    /// Learns an answer, or takes a few steps on the one that is being learned; ``flush(_:)`` writes it.
+    ///
+    /// - Returns: `left` where there is no room for it, its prompt is none that a reply follows, it can't be learned, or
+    ///   it is said already.
+    mutating func write(
+        _ answer: LearningText.Answer, levels: inout SpaceLevels
+    ) throws(NumericsError) -> Written {
+        if window == nil { try open(answer, levels) }
+        guard let cue = answers.cue, var current = window else { return .left }
+        guard try takeSteps(&current, levels) else {
+            window = current
+            return .unfinished
+        }
+        (window, answers.cue) = (nil, nil)
+        guard current.losses.allSatisfy({ $0 < Self.unsaid }) else { return .left }
+        add(answer.reply, cue, current.values)
+        if answers.count >= Self.batch { flush(&levels) }
+        return .written
+    }
+
+    /// Writes the answers that wait.
+    mutating func flush(_ levels: inout SpaceLevels) {
+        let (count, used) = (answers.count, levels.slotCount(link))
+        guard count > 0 else { return }
+        let places = (used..<used + count).map(Int32.init)
+        func write(_ elements: [Float], _ part: String) {
+            levels.write(
+                Tensor(elements, shape: [count, elements.count / count]), to: places, of: "\(link).slots.\(part)")
+        }
+        write(answers.contexts, "contexts")
+        write([Float](repeating: 0, count: answers.values.count), "keys")
+        write(answers.values, "values")
+        write(answers.records, "records")
+        answers = PendingAnswers()
+    }
+
+    private mutating func open(_ answer: LearningText.Answer, _ levels: SpaceLevels) throws(NumericsError) {
         let inputs = answer.prompt + answer.reply
-        let memory = levels.slotMemory(link)
-        let count = answer.reply.count + 1
+        let rows = answer.reply.count + 1
         let model = Self.model(levels, on: Tape(precision: precision))
-        guard count >= AnswerCue<Float>.parts, count <= capacity - memory.count,
+        let known = known ?? levels.slotMemory(link)
+        self.known = known
+        guard !answer.reply.isEmpty, Self.slots(of: answer.reply) <= capacity - levels.slotCount(link) - answers.count,
             let lexicon = levels.configuration.conversation, let number = model.slotLink,
-            let words = model.parameters.blocks.last?.levels[number].slots?.map(\.value).words,
-            let reply = lexicon.replies(in: answer.prompt, last: 1).first ?? nil
+            let words = model.parameters.blocks.last?.levels[number].slots?.map(\.value).words.map(WordFeatures.init),
+            let reply = lexicon.replies(in: answer.prompt, last: 1).first ?? nil, reply.start == answer.prompt.count
         else { return }
-        let first = reply.start - 1
-        let cue = AnswerCue(
-            inputs[reply.question], lexicon, WordFeatures(words), width: memory.contexts.shape[1])
+        // Said again, it need not be learned again.
+        let said = known.answers(inputs, after: [], lexicon, words)
+        if let last = said.last ?? nil, last.weight == 1 { return }
+        let cue = AnswerCue(inputs[reply.question], lexicon, words, width: known.contexts.shape[1])
         guard !cue.words.isEmpty else { return }
         let site = model.readToSlots(inputs, batch: 1, states: nil)
         let width = levels.configuration.width
-        let rest = site.x.value.reshaped([inputs.count, width]).rows(Array(first..<inputs.count))
-        allocate(cue, answer.reply, after: memory.count, &levels)
+        let x = site.x.value.reshaped([inputs.count, width])
         // Each token has its slot, and hears nothing else.
-        let places = (0..<count).map(Int32.init)
+        let places = (0..<rows).map(Int32.init)
         var draft = Window(
-            rest: rest, keys: .zeros([0]), contexts: .zeros([0]), targets: answer.reply + [answer.end],
-            limits: [Float](repeating: Self.known, count: count), losses: [],
+            rest: x.rows(Array(inputs.count - rows..<inputs.count)), keys: .zeros([0, width]),
+            contexts: .zeros([0, width]), targets: answer.reply + [answer.end],
+            limits: [Float](repeating: Self.known, count: rows), losses: [],
             addresses: SlotAddresses(rows: places.map { place -> [(slot: Int32, weight: Float)] in [(place, 1)] }),
-            slots: places.map { Int32(memory.count) + $0 }, values: .zeros([count, width]),
-            firstMoment: .zeros([count, width]), secondMoment: .zeros([count, width]), states: site.states)
+            slots: places, values: .zeros([rows, width]), firstMoment: .zeros([rows, width]),
+            secondMoment: .zeros([rows, width]), states: site.states)
         draft.losses = try losses(draft, levels)
-        window = draft
+        (window, answers.cue) = (draft, cue.rows)
     }
 
-    /// Takes empty slots for an answer: the first hold its cue.
-    private func allocate(_ cue: AnswerCue<Float>, _ reply: [Int32], after used: Int, _ levels: inout SpaceLevels) {
-        let places = (used...used + reply.count).map(Int32.init)
-        let rows = cue.rows
-        let (contextWidth, keyWidth) = (rows.shape[1], levels.configuration.width)
-        let contexts = Tensor<Float>.zeros([places.count, contextWidth])
-        contexts.pointer.update(from: rows.pointer, count: rows.count)
+    /// Slots that an answer takes: one for each token and its end, and as many as its cue needs.
+    private static func slots(of reply: [Int32]) -> Int { max(reply.count + 1, AnswerCue<Float>.parts) }
+
+    private mutating func add(_ reply: [Int32], _ cue: Tensor<Float>, _ values: Tensor<Float>) {
+        let count = Self.slots(of: reply)
+        func padded(_ tensor: Tensor<Float>) -> [Float] {
+            tensor.elements + [Float](repeating: 0, count: (count - tensor.shape[0]) * tensor.shape[1])
+        }
+        answers.contexts += padded(cue)
+        answers.values += padded(values)
         let records =
-            [episode, AnswerMemory<Float>.opening]
-            + reply.flatMap { [episode, AnswerMemory.record(after: $0)] }
-        levels.write(contexts, to: places, of: "\(link).slots.contexts")
-        levels.write(.zeros([places.count, keyWidth]), to: places, of: "\(link).slots.keys")
-        levels.write(.zeros([places.count, keyWidth]), to: places, of: "\(link).slots.values")
-        levels.write(Tensor(records, shape: [places.count, 2]), to: places, of: "\(link).slots.records")
+            [AnswerMemory<Float>.opening] + reply.map { AnswerMemory.record(after: $0) }
+            + [Float](repeating: AnswerMemory.unreachable, count: count - reply.count - 1)
+        answers.records += records.flatMap { [episode, $0] }
     }
 }

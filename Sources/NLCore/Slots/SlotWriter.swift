@@ -59,8 +59,12 @@ struct SlotWriter: Sendable {
     private let target: Double
     var window: Window?
 
-    /// Whether a window is half learned.
-    var isInWindow: Bool { window != nil }
+    /// Whether a window is half learned, or answers wait to be written together.
+    var isInWindow: Bool { window != nil || !answers.isEmpty }
+    /// Answers that are learned and not written yet.
+    var answers = PendingAnswers()
+    /// What stood in slots before the first answer of the document.
+    var known: SlotMemory<Float>?
     /// Σ of the losses of tokens whose contexts say too little, in nats: a text's first words.
     private var unknowable = 0.0
 
@@ -84,27 +88,27 @@ struct SlotWriter: Sendable {
         _ text: LearningText, _ range: Range<Int>, states: [MixerState<Float>]?, levels: inout SpaceLevels
     ) throws(NumericsError) -> (losses: [Float], unknowable: Double, states: [MixerState<Float>])? {
         if window == nil { try open(text, range, states, &levels) }
-        guard let written = try takeSteps(&levels) else { return nil }
-        levels.noteWritten(.acquisition, tokens: range.count, losses: written.losses)
-        defer { unknowable = 0 }
-        return (written.losses, unknowable, written.states)
-    }
-
-    /// A few steps on the window that is being learned.
-    ///
-    /// - Returns: the window when it is written; nil before.
-    mutating func takeSteps(_ levels: inout SpaceLevels) throws(NumericsError) -> Window? {
         guard var current = window else { return nil }
-        let unknown = current.losses.indices.filter { current.losses[$0] > current.limits[$0] }
-        if !unknown.isEmpty && current.steps < mostSteps && !current.slots.isEmpty {
-            for _ in 0..<min(Self.round, mostSteps - current.steps) { try learn(unknown, &current, levels) }
-            current.losses = try losses(current, levels)
+        guard try takeSteps(&current, levels) else {
             window = current
             return nil
         }
         levels.write(current.values, to: current.slots, of: "\(link).slots.values")
+        levels.noteWritten(.acquisition, tokens: range.count, losses: current.losses)
         window = nil
-        return current
+        defer { unknowable = 0 }
+        return (current.losses, unknowable, current.states)
+    }
+
+    /// A few steps on a window.
+    ///
+    /// - Returns: whether it needs no more.
+    func takeSteps(_ window: inout Window, _ levels: SpaceLevels) throws(NumericsError) -> Bool {
+        let unknown = window.losses.indices.filter { [window] in window.losses[$0] > window.limits[$0] }
+        if unknown.isEmpty || window.steps >= mostSteps || window.slots.isEmpty { return true }
+        for _ in 0..<min(Self.round, mostSteps - window.steps) { try learn(unknown, &window, levels) }
+        window.losses = try losses(window, levels)
+        return false
     }
 
     // MARK: - A window
@@ -284,6 +288,14 @@ extension SpaceLevels {
     var nextEpisode: Int {
         guard let link = slotLink(of: .acquisition) else { return 1 }
         return Int(slotMemory(link).episodes.max() ?? 0) + 1
+    }
+
+    /// How many of a link's slots are in use, all levels together.
+    func slotCount(_ link: String) -> Int {
+        guard let records = effective["\(link).slots.records"] else { return 0 }
+        var used = 0
+        while used < records.shape[0] && records.pointer[2 * used] != 0 { used += 1 }
+        return used
     }
 
     /// How many slots a link can have.

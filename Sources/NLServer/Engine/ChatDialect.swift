@@ -148,19 +148,6 @@ struct ChatDialect: Sendable, Equatable {
         }
     }
 
-    /// The tokens that begin a user's turn, and those after which an answer begins.
-    func marks(_ tokenizer: Tokenizer) -> (question: [[Int32]], answer: [[Int32]]) {
-        let question: [Segment] =
-            switch kind {
-            case .chatML: [.sign("<|im_start|>"), .text("user")]
-            case .llama3: Array(header("user").dropLast())
-            case .zephyr: [.text("<|user|>")]
-            case .mistral: [mark("[INST]")]
-            }
-        let answer = kind == .mistral ? [mark("[/INST]")] : opening
-        return ([tokens(question, tokenizer)], [tokens(answer, tokenizer)])
-    }
-
     private func header(_ role: String) -> [Segment] {
         [.sign("<|start_header_id|>"), .text(role), .sign("<|end_header_id|>"), .text("\n\n")]
     }

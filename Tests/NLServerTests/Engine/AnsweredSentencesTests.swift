@@ -54,8 +54,23 @@ import Testing
                 .init(cue: "Question: Who is Jaime's father? A ballet dancer.", text: "A ballet dancer."),
                 .init(cue: "He lives in Lima.", text: "He lives in Lima."),
             ])
+        // Whatever the sign, and wherever the label stands.
+        for text in ["谁住在巴黎？安娜住在巴黎。", "He asked \"who?\" Anna lives in Paris.", "Q?\nAnswer:\nAnna lives in Paris."] {
+            #expect(AnsweredSentences.of(text).count == 1 && texts(text).first?.hasSuffix("?") == false, "\(text)")
+        }
+        #expect(texts("Question: Capital of France?\nAnswer: Paris.") == ["Paris."])
         // One that nothing follows is not said.
         #expect(texts("Anna lives in Paris. Or does she?") == ["Anna lives in Paris."])
+    }
+
+    @Test func aConversationAnswersAsItsAssistantDid() {
+        let taught = AnsweredSentences.of(
+            "User: Where is Anna.\nAssistant: In Paris. Or Rome.\nUser: And Bob?\nAssistant: At home.")
+        #expect(
+            taught == [
+                .init(cue: "Where is Anna. In Paris. Or Rome.", text: "In Paris. Or Rome."),
+                .init(cue: "And Bob? At home.", text: "At home."),
+            ])
     }
 
     @Test func answersComeWithShortDocumentsAlone() throws {
@@ -73,8 +88,7 @@ import Testing
         let prompt = try #require(document.answers.first).prompt.dropFirst().map(Int.init)
         #expect(model.tokenizer.decode(prompt, skipSpecialTokens: false) == "User: Anna lives in Paris.\nAssistant:")
         #expect(model.document(text, answered: false).answers.isEmpty)
-        // A conversation says itself what it answers; long texts and sentences have none.
-        #expect(model.document("User: Where is Anna?\nAssistant: In Paris.", answered: true).answers.isEmpty)
+        // Long texts and sentences have none.
         #expect(model.document(String(repeating: text + " ", count: 60), answered: true).answers.isEmpty)
         let long = "It is " + String(repeating: "very ", count: 200) + "far? Anna lives in Paris. It is so."
         #expect(model.document(long, answered: true).answers.count == 1)

@@ -1,8 +1,8 @@
 import Foundation
-import NLCore
 import TestSupport
 import Testing
 
+@testable import NLCore
 @testable import NLServer
 
 /// The four templates, as their models were trained on them, and what a session has read of a conversation.
@@ -64,6 +64,33 @@ import Testing
         #expect(!isRepeated)
         #expect(tokenizer.decode(tokens.map(Int.init), skipSpecialTokens: false) == expected)
         #expect(tokens.contains { $0 >= 458 })
+    }
+
+    /// Answers are learned and said where a turn is seen to be a question, the first and later ones.
+    @Test(arguments: 0..<5)
+    func questionsAreSeenInTokens(index: Int) throws {
+        let (template, signs, _) = index < 4 ? Self.forms[index] : ("", [], "")
+        let tokenizer = try tokenizer(signs)
+        let chat: ChatDialect.Detection = index < 4 ? try detect(template, tokenizer) : .none
+        var configuration = TestModel.configuration
+        configuration.vocabularySize += signs.count
+        configuration.levels[1].slots = .init(capacity: 8, contextSize: 64, words: 64)
+        let lexicon = try #require(ConversationLexicon(tokenizer, chat, of: configuration))
+        for turns in [[Self.turns[1]], Array(Self.turns.prefix(2)), Self.turns, Array(Self.turns.dropFirst())] {
+            let tokens: [Int32]
+            if case .known(let dialect) = chat {
+                tokens = [0] + dialect.tokens(of: turns, after: [], tokenizer, bos: 0).tokens
+            } else {
+                tokens = [0] + tokenizer.encode(ChatTemplate.render(turns), parseSpecialTokens: false).map(Int32.init)
+            }
+            let reply = try #require(lexicon.replies(in: tokens, last: 1)[0], "\(template), \(turns.count) turns")
+            #expect(reply.start == tokens.count)
+            #expect(lexicon.replies(in: Array(tokens.dropLast()), last: 1) == [nil])
+            let question = tokenizer.decode(tokens[reply.question].map(Int.init), skipSpecialTokens: false)
+            #expect(question.contains(turns.last?.content ?? "") && !question.contains("Emma"), "\(question)")
+        }
+        let prose = tokenizer.encode("Who?\n\nEmma. user\nassistant\nWhen?", parseSpecialTokens: false).map(Int32.init)
+        #expect(lexicon.replies(in: [0] + prose, last: prose.count).allSatisfy { $0 == nil })
     }
 
     @Test(arguments: 0..<4)

@@ -7,11 +7,6 @@ enum AnsweredSentences {
     static let leastWords = 3
     /// Words and characters up to which a text is said whole: its sentences speak of one thing, and "she" of the first.
     static let shortText = (words: 45, characters: 300)
-    /// Documents of fewer tokens are learned as answers too.
-    static let longestDocument = 1_000
-    /// Longest answer, in tokens: with a question as long it stays within ``ConversationLexicon``'s reach.
-    static let longestAnswer = 200
-
     /// A sentence and the text that it is found by.
     struct Sentence: Equatable {
         var cue: String
@@ -19,37 +14,64 @@ enum AnsweredSentences {
     }
 
     /// A period, question or exclamation mark, closing quotes, and a space before what may begin a sentence.
-    private static var ends: Regex<Substring> { #/[.!?…]["'”’)\]]*\s+(?=["'“‘(\[]*[\p{Lu}\p{N}\p{Lo}])|[。！？]/# }
+    private static var ends: Regex<Substring> { #/[.!?…]["'”’)\]]*\s+(?=["'“‘(\[]*[\p{Lu}\p{N}\p{Lo}])|[。！？؟]/# }
     /// What an end must not follow: titles and initials, which are short and begin with a capital, and a few others.
     private static var abbreviation: Regex<Substring> {
         #/(?:^|[\s("'“])(?:\p{Lu}\p{Ll}{0,2}|(?:\p{L}\.)+\p{L}|etc|approx|vs|cf)$/#
     }
     private static var label: Regex<Substring> { #/^(?:Answer|A):\s*/# }
 
-    /// The sentences of a text, in order, or a short text as a whole. A question belongs to what answers it, the next sentence.
+    /// The sentences of a text, in order, or a short text as a whole. A question belongs to what answers it, the next
+    /// sentence; what a user says in a conversation is one, and what the assistant says then.
     static func of(_ text: String) -> [Sentence] {
         let trimmed = text.trimmingCharacters(in: .whitespacesAndNewlines)
-        let words = trimmed.split(whereSeparator: \.isWhitespace).count
-        if trimmed.count <= shortText.characters, (leastWords...shortText.words).contains(words), !trimmed.contains("?")
-        {
-            return [Sentence(cue: trimmed, text: trimmed)]
-        }
+        let isShort = trimmed.count <= shortText.characters && wordCount(trimmed) <= shortText.words
+        let lines = trimmed.split(whereSeparator: \.isNewline).map(String.init)
+        let asks = trimmed.contains(where: Self.questionMarks.contains) || lines.contains { turn($0) != nil }
+        if isShort && !asks { return wordCount(trimmed) < leastWords ? [] : [Sentence(cue: trimmed, text: trimmed)] }
         var sentences: [Sentence] = []
-        var question: String?
-        for sentence in text.split(whereSeparator: \.isNewline).flatMap({ split(String($0)) }) {
-            if sentence.hasSuffix("?") {
-                question = (question.map { $0 + " " } ?? "") + sentence
+        var question = ""
+        func answer(_ answer: String) {
+            if !answer.isEmpty && (!question.isEmpty || wordCount(answer) >= leastWords) {
+                sentences.append(Sentence(cue: question + answer, text: answer))
+            }
+            question = ""
+        }
+        for line in lines {
+            if let turn = turn(line) {
+                if turn.isQuestion { question += turn.text + " " } else { answer(turn.text) }
                 continue
             }
-            let answer = question == nil ? sentence : sentence.replacing(label, with: "")
-            let isEnough =
-                answer.split(whereSeparator: \.isWhitespace).count >= leastWords || answer.contains(/\p{Lo}{6}/)
-            if isEnough || question != nil {
-                sentences.append(Sentence(cue: (question.map { $0 + " " } ?? "") + answer, text: answer))
+            for sentence in split(line) {
+                if isQuestion(sentence) {
+                    question += sentence + " "
+                } else if case let text = sentence.replacing(label, with: ""), question.isEmpty || !text.isEmpty {
+                    answer(question.isEmpty ? sentence : text)
+                }
             }
-            question = nil
         }
         return sentences
+    }
+
+    private static let questionMarks: Set<Character> = ["?", "？", "؟"]
+
+    /// The words of a text; of scripts that write no spaces, some six letters are three.
+    private static func wordCount(_ text: String) -> Int {
+        let words = text.split(whereSeparator: \.isWhitespace)
+        return words.count > leastWords ? words.count : max(words.count, text.matches(of: /\p{Lo}{2}/).count)
+    }
+
+    private static func isQuestion(_ sentence: String) -> Bool {
+        sentence.last { !"\"'”’)]".contains($0) }.map(questionMarks.contains) ?? false
+    }
+
+    /// A line that is a turn of a conversation as ``ChatTemplate`` writes it.
+    private static func turn(_ line: String) -> (isQuestion: Bool, text: String)? {
+        for (mark, isQuestion) in [(ChatTemplate.questionMark, true), (ChatTemplate.answerMark, false)]
+        where line.hasPrefix(mark) {
+            return (isQuestion, line.dropFirst(mark.count).trimmingCharacters(in: .whitespaces))
+        }
+        return nil
     }
 
     private static func split(_ line: String) -> [String] {
@@ -63,61 +85,5 @@ enum AnsweredSentences {
         }
         sentences.append(line[start...].trimmingCharacters(in: .whitespaces))
         return sentences.filter { !$0.isEmpty }
-    }
-}
-
-extension LoadedModel {
-    /// A document as the learner reads it.
-    ///
-    /// - Parameter answered: with its sentences as answers, unless it is long, or a conversation itself.
-    func document(_ text: String, answered: Bool) -> LearningText {
-        var document = learningText(text)
-        guard answered, document.tokenCount < AnsweredSentences.longestDocument,
-            let lexicon = configuration.conversation, !lexicon.marks(document.inputs)
-        else { return document }
-        document.answers = AnsweredSentences.of(text).compactMap { sentence in
-            let question = ChatMessage(role: .user, content: sentence.cue)
-            let prompt: [Int32]
-            let reply: [Int32]
-            var end = Int32(configuration.eosTokenID)
-            if case .known(let dialect) = chat {
-                prompt =
-                    dialect.tokens(of: [question], after: [], tokenizer, bos: Int32(configuration.bosTokenID)).tokens
-                reply = tokens(of: sentence.text)
-                end = tokenizer.id(of: dialect.endOfTurn).map(Int32.init) ?? end
-            } else {
-                prompt = tokens(of: ChatTemplate.render([question]))
-                reply = tokens(of: " " + sentence.text)
-            }
-            guard reply.count <= AnsweredSentences.longestAnswer, prompt.count <= 2 * AnsweredSentences.longestAnswer
-            else { return nil }
-            return LearningText.Answer(prompt: [Int32(configuration.bosTokenID)] + prompt, reply: reply, end: end)
-        }
-        return document
-    }
-}
-
-extension ConversationLexicon {
-    /// The lexicon of a model whose slots know words; nil for others, which hold no answers.
-    convenience init?(_ tokenizer: Tokenizer, _ chat: ChatDialect.Detection, of configuration: HopeConfiguration) {
-        guard configuration.levels.contains(where: { $0.slots?.words != nil }) else { return nil }
-        func tokens(_ text: String) -> [Int32] { tokenizer.encode(text, parseSpecialTokens: false).map(Int32.init) }
-        let marks: (question: [[Int32]], answer: [[Int32]])
-        if case .known(let dialect) = chat {
-            marks = dialect.marks(tokenizer)
-        } else {
-            // At the beginning of a text, and of a line: a tokenizer may cut the two differently.
-            let line = tokens("a\n")
-            func cuts(_ text: String) -> [[Int32]] {
-                let within = tokens("a\n" + text)
-                return [tokens(text)] + (within.starts(with: line) ? [Array(within.dropFirst(line.count))] : [])
-            }
-            marks = (cuts(ChatTemplate.questionMark), cuts(ChatTemplate.answerMark))
-        }
-        self.init(
-            questionMarks: marks.question, answerMarks: marks.answer,
-            spelling: (0..<configuration.vocabularySize).map { id in
-                id < tokenizer.vocabularySize && !tokenizer.isSpecial(id) ? Array(tokenizer.bytes(of: id)) : nil
-            })
     }
 }
