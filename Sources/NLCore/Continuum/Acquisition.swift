@@ -92,6 +92,9 @@ public struct Acquisition: Sendable {
         public var passes: Int
         /// Tokens learned from, those rehearsed included.
         public var tokens: Int
+        /// Answers that came with the document and were left out: there was no room for them, they could not be learned,
+        /// or were said already.
+        public var answersLeft = 0
     }
 
     enum Phase: String, Sendable, Codable { case base, before, writing, answering, learning, after, settling, finished }
@@ -166,7 +169,7 @@ public struct Acquisition: Sendable {
             phase = isLearned ? hasSlots ? afterWriting : .after : hasSlots ? .writing : .learning
             pass = isLearned ? 0 : 1
         case .writing: return .progress(try writeWindow())
-        case .answering: try writeAnswer()
+        case .answering: try writeAnswers()
         case .learning:
             return .progress(try learnWindow())
         case .after:
@@ -196,7 +199,7 @@ public struct Acquisition: Sendable {
         return .finished(
             Outcome(
                 baseLoss: baseLoss, lossBefore: lossBefore, loss: loss, target: target, targetReached: loss <= target,
-                passes: pass, tokens: learnedTokens))
+                passes: pass, tokens: learnedTokens, answersLeft: answersLeft))
     }
 
     private var share: Float { (tooLittle + enough) / 2 }
@@ -263,20 +266,14 @@ public struct Acquisition: Sendable {
         writer = SlotWriter(levels, text: text, episode: episode, target: target, settings: settings)
     }
 
-    /// One answer into slots, or a few steps on it.
-    private mutating func writeAnswer() throws(NumericsError) {
+    /// Some answers into slots, or a few steps on them.
+    private mutating func writeAnswers() throws(NumericsError) {
         prepareWriter()
-        let answer = text.answers[answersWritten]
-        switch try writer?.write(answer, levels: &levels) ?? .left {
-        case .unfinished: return
-        case .left: answersLeft += 1
-        case .written: learnedTokens += answer.reply.count + 1
-        }
-        answersWritten += 1
-        if answersWritten == text.answers.count {
-            writer?.flush(&levels)
-            phase = .after
-        }
+        guard let written = try writer?.write(text.answers[answersWritten...], levels: &levels) else { return }
+        learnedTokens += written.tokens
+        answersWritten += written.done
+        answersLeft += written.left
+        if answersWritten == text.answers.count { phase = .after }
     }
 
     private func chunks(_ losses: [Float]) -> [Float] {

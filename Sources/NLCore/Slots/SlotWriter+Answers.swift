@@ -1,108 +1,133 @@
-/// Answers in slots: a sentence of a document, to be said when it is asked for (``AnswerMemory``).
+/// Answers in slots: sentences of a document, to be said when they are asked for (``AnswerMemory``).
 extension SlotWriter {
-    /// An answer that was not said after all its steps: no token of it may be less likely than this, as a loss in nats.
+    /// An answer is left out if after all steps a token of it has this loss, in nats: it would not be said.
     static let unsaid: Float = 0.7
-    /// Slots that are written at once: a write copies what all slots hold.
-    static let batch = 512
+    /// Rows that answers are learned in together, but for those of the last of them.
+    static let batchRows = 256
 
-    /// What became of an answer.
-    enum Written: Sendable { case written, left, unfinished }
-
-    /// Answers that are learned and not written yet, by what their slots are to hold.
-    struct PendingAnswers: Sendable {
-        /// `[n, C]`, `[n, D]` and `[n, 2]`, row after row.
-        fileprivate var contexts: [Float] = []
-        fileprivate var values: [Float] = []
-        fileprivate var records: [Float] = []
-        /// The one being learned.
-        fileprivate var cue: Tensor<Float>?
-
-        var isEmpty: Bool { records.isEmpty }
-        /// Slots that they take.
-        var count: Int { records.count / 2 }
+    /// What became of the answers that were learned together.
+    struct AnswersWritten: Sendable {
+        var done = 0
+        /// Those for which there was no room, whose prompt is none that a reply follows, that can't be learned, or are
+        /// said already.
+        var left = 0
+        /// Tokens learned from.
+        var tokens = 0
     }
 
-    /// Learns an answer, or takes a few steps on the one that is being learned; ``flush(_:)`` writes it.
+    /// Answers being learned together.
+    struct AnswerBatch: Sendable {
+        fileprivate struct Part: Sendable {
+            var reply: [Int32]
+            /// Of the window; the first token's to the end's.
+            var rows: Range<Int>
+            /// `[4, C]`.
+            var cue: Tensor<Float>
+        }
+        fileprivate var parts: [Part] = []
+        /// Answers looked at, those left out included.
+        fileprivate var count = 0
+        /// Slots that they will take.
+        fileprivate var slots = 0
+    }
+
+    /// Learns the first of some answers, or takes a few steps on those that are being learned.
     ///
-    /// - Returns: `left` where there is no room for it, its prompt is none that a reply follows, it can't be learned, or
-    ///   it is said already.
+    /// - Returns: nil while they are being learned.
     mutating func write(
-        _ answer: LearningText.Answer, levels: inout SpaceLevels
-    ) throws(NumericsError) -> Written {
-        if window == nil { try open(answer, levels) }
-        guard let cue = answers.cue, var current = window else { return .left }
-        guard try takeSteps(&current, levels) else {
-            window = current
-            return .unfinished
+        _ answers: ArraySlice<LearningText.Answer>, levels: inout SpaceLevels
+    ) throws(NumericsError) -> AnswersWritten? {
+        if window == nil { try open(answers, levels) }
+        var written = AnswersWritten(done: batch.count, left: batch.count - batch.parts.count)
+        if var current = window {
+            guard try takeSteps(&current, levels) else {
+                window = current
+                return nil
+            }
+            let said = batch.parts.filter { part in part.rows.allSatisfy { current.losses[$0] < Self.unsaid } }
+            written.left += batch.parts.count - said.count
+            written.tokens = said.reduce(0) { $0 + $1.rows.count }
+            write(said, current.values, &levels)
         }
-        (window, answers.cue) = (nil, nil)
-        guard current.losses.allSatisfy({ $0 < Self.unsaid }) else { return .left }
-        add(answer.reply, cue, current.values)
-        if answers.count >= Self.batch { flush(&levels) }
-        return .written
+        (window, batch) = (nil, AnswerBatch())
+        return written
     }
 
-    /// Writes the answers that wait.
-    mutating func flush(_ levels: inout SpaceLevels) {
-        let (count, used) = (answers.count, levels.slotCount(link))
-        guard count > 0 else { return }
-        let places = (used..<used + count).map(Int32.init)
-        func write(_ elements: [Float], _ part: String) {
-            levels.write(
-                Tensor(elements, shape: [count, elements.count / count]), to: places, of: "\(link).slots.\(part)")
-        }
-        write(answers.contexts, "contexts")
-        write([Float](repeating: 0, count: answers.values.count), "keys")
-        write(answers.values, "values")
-        write(answers.records, "records")
-        answers = PendingAnswers()
-    }
-
-    private mutating func open(_ answer: LearningText.Answer, _ levels: SpaceLevels) throws(NumericsError) {
-        let inputs = answer.prompt + answer.reply
-        let rows = answer.reply.count + 1
+    private mutating func open(
+        _ answers: ArraySlice<LearningText.Answer>, _ levels: SpaceLevels
+    ) throws(NumericsError) {
         let model = Self.model(levels, on: Tape(precision: precision))
         let known = known ?? levels.slotMemory(link)
         self.known = known
-        guard !answer.reply.isEmpty, Self.slots(of: answer.reply) <= capacity - levels.slotCount(link) - answers.count,
-            let lexicon = levels.configuration.conversation, let number = model.slotLink,
+        batch = AnswerBatch()
+        let room = capacity - levels.slotCount(link)
+        let width = levels.configuration.width
+        var (rest, targets): ([Float], [Int32]) = ([], [])
+        for answer in answers where targets.count < Self.batchRows {
+            batch.count += 1
+            let slots = Self.slots(of: answer.reply)
+            guard batch.slots + slots <= room, let cue = cue(of: answer, model, known) else { continue }
+            let inputs = answer.prompt + answer.reply
+            let count = answer.reply.count + 1
+            let x = model.readToSlots(inputs, batch: 1, states: nil).x.value.reshaped([inputs.count, width])
+            rest += x.rows(Array(inputs.count - count..<inputs.count)).elements
+            batch.parts.append(
+                .init(reply: answer.reply, rows: targets.count..<targets.count + count, cue: cue.rows))
+            batch.slots += slots
+            targets += answer.reply + [answer.end]
+        }
+        guard !batch.parts.isEmpty else { return }
+        // Each token has its slot, and hears nothing else.
+        let places = (0..<targets.count).map(Int32.init)
+        let shape: Shape = [targets.count, width]
+        var draft = Window(
+            rest: Tensor(rest, shape: shape), keys: .zeros([0, width]), contexts: .zeros([0, width]),
+            targets: targets, limits: [Float](repeating: Self.known, count: targets.count), losses: [],
+            addresses: SlotAddresses(rows: places.map { place -> [(slot: Int32, weight: Float)] in [(place, 1)] }),
+            slots: places, values: .zeros(shape), firstMoment: .zeros(shape), secondMoment: .zeros(shape), states: [])
+        draft.losses = try losses(draft, levels)
+        window = draft
+    }
+
+    /// What an answer is to be found by; nil where nothing would find it, or the same is said already.
+    private func cue(
+        of answer: LearningText.Answer, _ model: HopeModel<Float>, _ known: SlotMemory<Float>
+    ) -> AnswerCue<Float>? {
+        guard !answer.reply.isEmpty, let lexicon = model.configuration.conversation, let number = model.slotLink,
             let words = model.parameters.blocks.last?.levels[number].slots?.map(\.value).words.map(WordFeatures.init),
             let reply = lexicon.replies(in: answer.prompt, last: 1).first ?? nil, reply.start == answer.prompt.count
-        else { return }
-        // Said again, it need not be learned again.
-        let said = known.answers(inputs, after: [], lexicon, words)
-        if let last = said.last ?? nil, last.weight == 1 { return }
-        let cue = AnswerCue(inputs[reply.question], lexicon, words, width: known.contexts.shape[1])
-        guard !cue.words.isEmpty else { return }
-        let site = model.readToSlots(inputs, batch: 1, states: nil)
-        let width = levels.configuration.width
-        let x = site.x.value.reshaped([inputs.count, width])
-        // Each token has its slot, and hears nothing else.
-        let places = (0..<rows).map(Int32.init)
-        var draft = Window(
-            rest: x.rows(Array(inputs.count - rows..<inputs.count)), keys: .zeros([0, width]),
-            contexts: .zeros([0, width]), targets: answer.reply + [answer.end],
-            limits: [Float](repeating: Self.known, count: rows), losses: [],
-            addresses: SlotAddresses(rows: places.map { place -> [(slot: Int32, weight: Float)] in [(place, 1)] }),
-            slots: places, values: .zeros([rows, width]), firstMoment: .zeros([rows, width]),
-            secondMoment: .zeros([rows, width]), states: site.states)
-        draft.losses = try losses(draft, levels)
-        (window, answers.cue) = (draft, cue.rows)
+        else { return nil }
+        let said = known.answers(answer.prompt + answer.reply, after: [], lexicon, words)
+        if let last = said.last ?? nil, last.weight == 1 { return nil }
+        let cue = AnswerCue(answer.prompt[reply.question], lexicon, words, width: known.contexts.shape[1])
+        return cue.words.isEmpty ? nil : cue
     }
 
     /// Slots that an answer takes: one for each token and its end, and as many as its cue needs.
     private static func slots(of reply: [Int32]) -> Int { max(reply.count + 1, AnswerCue<Float>.parts) }
 
-    private mutating func add(_ reply: [Int32], _ cue: Tensor<Float>, _ values: Tensor<Float>) {
-        let count = Self.slots(of: reply)
-        func padded(_ tensor: Tensor<Float>) -> [Float] {
-            tensor.elements + [Float](repeating: 0, count: (count - tensor.shape[0]) * tensor.shape[1])
+    /// Puts answers behind the slots in use, at once: a write copies what all slots hold.
+    private func write(_ parts: [AnswerBatch.Part], _ values: Tensor<Float>, _ levels: inout SpaceLevels) {
+        guard !parts.isEmpty else { return }
+        var (contexts, spoken, records): ([Float], [Float], [Float]) = ([], [], [])
+        for part in parts {
+            let count = Self.slots(of: part.reply)
+            func padded(_ tensor: Tensor<Float>) -> [Float] {
+                tensor.elements + [Float](repeating: 0, count: (count - tensor.shape[0]) * tensor.shape[1])
+            }
+            contexts += padded(part.cue)
+            spoken += padded(values.rows(Array(part.rows)))
+            let follows =
+                part.reply.map { AnswerMemory<Float>.record(after: $0) }
+                + [Float](repeating: AnswerMemory.unreachable, count: count - part.rows.count)
+            records += ([AnswerMemory.opening] + follows).flatMap { [episode, $0] }
         }
-        answers.contexts += padded(cue)
-        answers.values += padded(values)
-        let records =
-            [AnswerMemory<Float>.opening] + reply.map { AnswerMemory.record(after: $0) }
-            + [Float](repeating: AnswerMemory.unreachable, count: count - reply.count - 1)
-        answers.records += records.flatMap { [episode, $0] }
+        let (used, count) = (levels.slotCount(link), records.count / 2)
+        let keys = [Float](repeating: 0, count: spoken.count)
+        for (part, elements) in [("contexts", contexts), ("keys", keys), ("values", spoken), ("records", records)] {
+            levels.write(
+                Tensor(elements, shape: [count, elements.count / count]), to: (used..<used + count).map(Int32.init),
+                of: "\(link).slots.\(part)")
+        }
     }
 }

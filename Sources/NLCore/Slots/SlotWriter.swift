@@ -59,10 +59,10 @@ struct SlotWriter: Sendable {
     private let target: Double
     var window: Window?
 
-    /// Whether a window is half learned, or answers wait to be written together.
-    var isInWindow: Bool { window != nil || !answers.isEmpty }
-    /// Answers that are learned and not written yet.
-    var answers = PendingAnswers()
+    /// Whether a window is half learned.
+    var isInWindow: Bool { window != nil }
+    /// The answers whose window it is.
+    var batch = AnswerBatch()
     /// What stood in slots before the first answer of the document.
     var known: SlotMemory<Float>?
     /// Σ of the losses of tokens whose contexts say too little, in nats: a text's first words.

@@ -50,6 +50,13 @@ extension LearningLoop {
                 "no slots are free: documents find no room; see slots in GET /v1/memory/levels",
                 metadata: ["space": "\(space.name)", "document": "\(document)"])
         }
+        if outcome.answersLeft > 0 {
+            context.logger.info(
+                "answers were left out: there is no room, they are said already, or can't be learned",
+                metadata: [
+                    "space": "\(space.name)", "document": "\(document)", "answers": "\(outcome.answersLeft)",
+                ])
+        }
         signals.updateStanding(of: space.name) { $0.noteLearned() }
         context.totals.add {
             $0.documentsLearned += 1
