@@ -2,8 +2,9 @@
 extension SlotWriter {
     /// An answer is left out if after all steps a token of it has this loss, in nats: it would not be said.
     static let unsaid: Float = 0.7
-    /// Rows that answers are learned in together, but for those of the last of them.
-    static let batchRows = 256
+    /// Rows that answers are learned in together, but for those of the last of them: more would be faster, and in the way of
+    /// who is served meanwhile.
+    static let batchRows = 64
 
     /// What became of the answers that were learned together.
     struct AnswersWritten: Sendable {
