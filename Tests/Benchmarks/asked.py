@@ -10,6 +10,7 @@ and started again before anything is asked.
 """
 
 import argparse
+import atexit
 import json
 import os
 import pathlib
@@ -32,6 +33,7 @@ class Daemon:
             self.port = free.getsockname()[1]
         self.process = subprocess.Popen(
             [binary, "serve", "--model", model, "--database", database, "--port", str(self.port), "--log-level", "error"])
+        atexit.register(self.process.kill)
         for _ in range(600):
             try:
                 return self.call("/health/ready") and None
