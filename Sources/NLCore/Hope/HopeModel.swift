@@ -53,7 +53,7 @@ public struct HopeModel<S: TensorScalar> {
         _ tokens: [Int32], batch: Int, states: [MixerState<S>]? = nil, after preceding: [Int32] = []
     ) -> (logits: Variable<S>, states: [MixerState<S>]) {
         let site = readToSlots(tokens, batch: batch, states: states)
-        guard let link = slotLink, let slots = parameters.blocks.last?.levels[link].slots else {
+        guard let slots else {
             return (readOn(from: site.x), site.states)
         }
         let held = slots.map(\.value)
@@ -82,6 +82,9 @@ public struct HopeModel<S: TensorScalar> {
 
     /// The link of the last block that has slots beside it.
     var slotLink: Int? { parameters.blocks.last?.levels.firstIndex { $0.slots != nil } }
+
+    /// Its slots.
+    var slots: HopeParameters<Variable<S>>.Slots? { slotLink.flatMap { parameters.blocks.last?.levels[$0].slots } }
 
     /// Everything before the slots; without any, everything before the head.
     func readToSlots(_ tokens: [Int32], batch: Int, states: [MixerState<S>]?) -> SlotSite {

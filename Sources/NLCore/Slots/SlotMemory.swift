@@ -26,13 +26,19 @@ struct SlotMemory<S: TensorScalar>: Sendable {
 
     init(contexts: Tensor<S>, keys: Tensor<S>, values: Tensor<S>, records: Tensor<S>) {
         (self.contexts, self.keys, self.values) = (contexts, keys, values)
-        var used = 0
-        while used < records.shape[0] && records.pointer[2 * used] != 0 { used += 1 }
+        let used = Self.used(records)
         episodes = (0..<used).map { Int32(records.pointer[2 * $0]) }
         strictness = (0..<used).map { records.pointer[2 * $0 + 1] }
         plain = strictness.indices.filter { [strictness] in strictness[$0] >= 0 }.map(Int32.init)
         searched = PanelMatrix([plain.count == used ? contexts : contexts.rows(plain.map(Int.init))], .bf16)
         answers = AnswerMemory(contexts: contexts, episodes: episodes, strictness: strictness)
+    }
+
+    /// How many slots are in use, the first ones, by their records `[N, 2]`.
+    static func used(_ records: Tensor<S>) -> Int {
+        var used = 0
+        while used < records.shape[0] && records.pointer[2 * used] != 0 { used += 1 }
+        return used
     }
 
     /// How many slots are in use.

@@ -94,8 +94,8 @@ extension SlotWriter {
     private func cue(
         of answer: LearningText.Answer, _ model: HopeModel<Float>, _ known: SlotMemory<Float>
     ) -> AnswerCue<Float>? {
-        guard !answer.reply.isEmpty, let lexicon = model.configuration.conversation, let number = model.slotLink,
-            let words = model.parameters.blocks.last?.levels[number].slots?.map(\.value).words.map(WordFeatures.init),
+        guard !answer.reply.isEmpty, let lexicon = model.configuration.conversation,
+            let words = model.slots?.map(\.value).words.map(WordFeatures.init),
             let reply = lexicon.replies(in: answer.prompt, last: 1).first ?? nil, reply.start == answer.prompt.count
         else { return nil }
         let said = known.answers(answer.prompt + answer.reply, after: [], lexicon, words)
@@ -124,11 +124,10 @@ extension SlotWriter {
             records += ([AnswerMemory.opening] + follows).flatMap { [episode, $0] }
         }
         let (used, count) = (levels.slotCount(link), records.count / 2)
-        let keys = [Float](repeating: 0, count: spoken.count)
-        for (part, elements) in [("contexts", contexts), ("keys", keys), ("values", spoken), ("records", records)] {
-            levels.write(
-                Tensor(elements, shape: [count, elements.count / count]), to: (used..<used + count).map(Int32.init),
-                of: "\(link).slots.\(part)")
-        }
+        let shape: Shape = [count, values.shape[1]]
+        fill(
+            (used..<used + count).map(Int32.init),
+            contexts: Tensor(contexts, shape: [count, contexts.count / count]), keys: .zeros(shape),
+            values: Tensor(spoken, shape: shape), records: records, &levels)
     }
 }

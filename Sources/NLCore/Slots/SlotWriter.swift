@@ -119,9 +119,9 @@ struct SlotWriter: Sendable {
         let inputs = Array(text.inputs[range])
         let model = Self.model(levels, on: Tape(precision: precision))
         let site = model.readToSlots(inputs, batch: 1, states: states)
-        guard let u = site.u?.value, let number = model.slotLink,
-            let slots = model.parameters.blocks.last?.levels[number].slots?.map(\.value)
-        else { preconditionFailure("\(link) has no slots") }
+        guard let u = site.u?.value, let slots = model.slots?.map(\.value) else {
+            preconditionFailure("\(link) has no slots")
+        }
         let width = levels.configuration.width
         let keys = slots.keys(of: u)
         let lengths = Tensor<Float>.zeros([inputs.count])
@@ -195,11 +195,21 @@ struct SlotWriter: Sendable {
         let records = fresh.flatMap { row in
             [episode, isFaint[row] ? SlotAddresses<Float>.faint : isDense ? 0 : Self.strictness]
         }
-        levels.write(draft.contexts.rows(fresh), to: places, of: "\(link).slots.contexts")
-        levels.write(draft.keys.rows(fresh), to: places, of: "\(link).slots.keys")
-        levels.write(.zeros([fresh.count, keyWidth]), to: places, of: "\(link).slots.values")
-        levels.write(Tensor(records, shape: [fresh.count, 2]), to: places, of: "\(link).slots.records")
+        fill(
+            places, contexts: draft.contexts.rows(fresh), keys: draft.keys.rows(fresh),
+            values: .zeros([fresh.count, keyWidth]), records: records, &levels)
         return slots.sorted() + places
+    }
+
+    /// Gives empty slots everything they hold, `[n, …]` each.
+    func fill(
+        _ places: [Int32], contexts: Tensor<Float>, keys: Tensor<Float>, values: Tensor<Float>, records: [Float],
+        _ levels: inout SpaceLevels
+    ) {
+        levels.write(contexts, to: places, of: "\(link).slots.contexts")
+        levels.write(keys, to: places, of: "\(link).slots.keys")
+        levels.write(values, to: places, of: "\(link).slots.values")
+        levels.write(Tensor(records, shape: [places.count, 2]), to: places, of: "\(link).slots.records")
     }
 
     /// Separates what the tokens read of slots that are learned from what they read of others.
@@ -292,10 +302,7 @@ extension SpaceLevels {
 
     /// How many of a link's slots are in use, all levels together.
     func slotCount(_ link: String) -> Int {
-        guard let records = effective["\(link).slots.records"] else { return 0 }
-        var used = 0
-        while used < records.shape[0] && records.pointer[2 * used] != 0 { used += 1 }
-        return used
+        effective["\(link).slots.records"].map(SlotMemory.used) ?? 0
     }
 
     /// How many slots a link can have.

@@ -1,9 +1,12 @@
 extension Tokenizer {
     /// How the tokens of a model are spelled; a model may have more than its tokenizer knows.
     public func spelling(ofModelWith vocabularySize: Int) -> [TokenSpelling] {
-        (0..<vocabularySize).map { id in
-            TokenSpelling(id < self.vocabularySize && !isSpecial(id) ? bytes(of: id) : nil)
-        }
+        texts(ofModelWith: vocabularySize).map { TokenSpelling($0) }
+    }
+
+    /// The bytes that each token of a model stands for in a text; nil for a mark, which is not text.
+    public func texts(ofModelWith vocabularySize: Int) -> [[UInt8]?] {
+        (0..<vocabularySize).map { $0 < self.vocabularySize && !isSpecial($0) ? bytes(of: $0) : nil }
     }
 }
 

@@ -21,17 +21,12 @@ extension LoadedModel {
     private func answer(_ sentence: AnsweredSentences.Sentence) -> LearningText.Answer? {
         let bos = Int32(configuration.bosTokenID)
         let question = [ChatMessage(role: .user, content: sentence.cue)]
-        let answer: LearningText.Answer
+        var (text, end) = (" " + sentence.text, configuration.eosTokenID)
         if case .known(let dialect) = chat {
-            answer = LearningText.Answer(
-                prompt: [bos] + dialect.tokens(of: question, after: [], tokenizer, bos: bos).tokens,
-                reply: tokens(of: sentence.text),
-                end: Int32(tokenizer.id(of: dialect.endOfTurn) ?? configuration.eosTokenID))
-        } else {
-            answer = LearningText.Answer(
-                prompt: [bos] + tokens(of: ChatTemplate.render(question)), reply: tokens(of: " " + sentence.text),
-                end: Int32(configuration.eosTokenID))
+            (text, end) = (sentence.text, tokenizer.id(of: dialect.endOfTurn) ?? end)
         }
+        let answer = LearningText.Answer(
+            prompt: [bos] + chat.tokens(of: question, tokenizer), reply: tokens(of: text), end: Int32(end))
         return answer.reply.count <= Self.longestAnswer && answer.prompt.count <= 2 * Self.longestAnswer ? answer : nil
     }
 }
@@ -44,11 +39,7 @@ extension ConversationLexicon {
     convenience init?(_ tokenizer: Tokenizer, _ chat: ChatDialect.Detection, of configuration: HopeConfiguration) {
         guard configuration.levels.contains(where: { $0.slots?.words != nil }) else { return nil }
         func tokens(_ turns: [(role: ChatMessage.Role, text: String)]) -> [Int32] {
-            let messages = turns.map { ChatMessage(role: $0.role, content: $0.text) }
-            if case .known(let dialect) = chat {
-                return dialect.tokens(of: messages, after: [], tokenizer, bos: -1).tokens
-            }
-            return tokenizer.encode(ChatTemplate.render(messages), parseSpecialTokens: false).map(Int32.init)
+            chat.tokens(of: turns.map { ChatMessage(role: $0.role, content: $0.text) }, tokenizer)
         }
         func common(_ texts: [some Collection<Int32>]) -> Int {
             guard let first = texts.first else { return 0 }
@@ -74,8 +65,14 @@ extension ConversationLexicon {
         }
         self.init(
             questionMarks: marks.question, answerMarks: marks.answer,
-            spelling: (0..<configuration.vocabularySize).map { id in
-                id < tokenizer.vocabularySize && !tokenizer.isSpecial(id) ? Array(tokenizer.bytes(of: id)) : nil
-            })
+            spelling: tokenizer.texts(ofModelWith: configuration.vocabularySize))
+    }
+}
+
+extension ChatDialect.Detection {
+    /// A conversation and the beginning of the answer, as a model reads them.
+    fileprivate func tokens(of messages: [ChatMessage], _ tokenizer: Tokenizer) -> [Int32] {
+        if case .known(let dialect) = self { return dialect.tokens(of: messages, after: [], tokenizer, bos: -1).tokens }
+        return tokenizer.encode(ChatTemplate.render(messages), parseSpecialTokens: false).map(Int32.init)
     }
 }
