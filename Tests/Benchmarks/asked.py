@@ -10,60 +10,36 @@ and started again before anything is asked.
 """
 
 import argparse
-import atexit
 import json
 import os
 import pathlib
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
+
+from daemon import Daemon
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-class Daemon:
-    def __init__(self, binary, model, database):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.process = subprocess.Popen(
-            [binary, "serve", "--model", model, "--database", database, "--port", str(self.port), "--log-level", "error"])
-        atexit.register(self.process.kill)
-        for _ in range(600):
-            try:
-                return self.call("/health/ready") and None
-            except (urllib.error.URLError, ConnectionError):
-                if self.process.poll() is not None:
-                    sys.exit("asked.py: the daemon ended; what it said stands above")
-                time.sleep(0.1)
-        sys.exit("asked.py: the daemon was not ready after a minute")
+def ask(daemon, question):
+    reply = daemon.call("POST", "/v1/chat/completions", {
+        "messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 96})
+    return reply["choices"][0]["message"]["content"]
 
-    def call(self, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", data, {"Content-Type": "application/json"})
-        return json.loads(urllib.request.urlopen(request, timeout=120).read() or "null")
 
-    def learn(self, number, text):
-        job = self.call("/v1/documents", {"id": f"asked-{number}", "text": text})["job"]["id"]
-        while (status := self.call(f"/v1/jobs/{job}")["status"]) in ("queued", "running"):
-            time.sleep(0.02)
-        if status not in ("learned", "done"):
-            sys.exit(f"asked.py: job {job} ended as {status}")
-
-    def ask(self, question):
-        reply = self.call("/v1/chat/completions", {
-            "messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 96})
-        return reply["choices"][0]["message"]["content"]
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+def measure(daemon, data, questions):
+    """Replies before and after the texts were taught, and the seconds each took."""
+    probes = questions + data["unanswerable"]
+    daemon.start()
+    before = [ask(daemon, question) for question in probes]
+    seconds, jobs = daemon.learn(
+        [{"id": f"asked-{number}", "text": text["text"]} for number, text in enumerate(data["taught"])])
+    failed = [job for job in jobs if job["status"] != "learned"]
+    if failed:
+        sys.exit(f"asked.py: job {failed[0]['id']} ended as {failed[0]['status']}")
+    daemon.kill()
+    daemon.start()
+    return before, [ask(daemon, question) for question in probes], seconds / len(jobs)
 
 
 def main():
@@ -78,19 +54,13 @@ def main():
     data = json.loads(pathlib.Path(options.data).read_text())
     questions = [(q["question"], q["answer"]) for text in data["taught"] for q in text["questions"]]
     with tempfile.TemporaryDirectory() as directory:
-        database = f"{directory}/asked.db"
-        daemon = Daemon(options.binary, options.model, database)
-        before = [daemon.ask(question) for question, _ in questions]
-        quiet = [daemon.ask(question) for question in data["unanswerable"]]
-        start = time.monotonic()
-        for number, text in enumerate(data["taught"]):
-            daemon.learn(number, text["text"])
-        seconds = (time.monotonic() - start) / len(data["taught"])
-        daemon.kill()
-        daemon = Daemon(options.binary, options.model, database)
-        replies = [daemon.ask(question) for question, _ in questions]
-        disturbed = [daemon.ask(question) for question in data["unanswerable"]]
-        daemon.kill()
+        daemon = Daemon(options.binary, f"{directory}/asked.db", options.model)
+        try:
+            before, after, seconds = measure(daemon, data, [question for question, _ in questions])
+        finally:
+            daemon.kill()
+    count = len(questions)
+    (before, quiet), (replies, disturbed) = (before[:count], before[count:]), (after[:count], after[count:])
     figures = {
         "texts": len(data["taught"]),
         "questions": len(questions),
