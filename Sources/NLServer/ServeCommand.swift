@@ -41,7 +41,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.learnTargetLoss)) var learnTargetLoss: String?
     @Option(help: Self.help(.learnTargetRatio)) var learnTargetRatio: String?
     @Option(help: Self.help(.learnMaxPasses)) var learnMaxPasses: String?
-    @Option(help: Self.help(.learnAnswers)) var learnAnswers: String?
+    @Option(help: Self.help(.learnAnswersUpTo)) var learnAnswersUpTo: String?
     @Option(help: Self.help(.learnPrecision)) var learnPrecision: String?
     @Option(help: Self.help(.rehearsalShare)) var rehearsalShare: String?
     @Option(help: Self.help(.remeasureTokens)) var remeasureTokens: String?
@@ -69,7 +69,7 @@ struct ServeCommand: AsyncParsableCommand {
             (.consolidateEvery, consolidateEvery), (.consolidateAt, consolidateAt), (.consolidateIdle, consolidateIdle),
             (.consolidateFill, consolidateFill), (.saveProgressEvery, saveProgressEvery), (.anchorBound, anchorBound),
             (.learnTargetLoss, learnTargetLoss), (.learnTargetRatio, learnTargetRatio),
-            (.learnMaxPasses, learnMaxPasses), (.learnAnswers, learnAnswers), (.learnPrecision, learnPrecision),
+            (.learnMaxPasses, learnMaxPasses), (.learnAnswersUpTo, learnAnswersUpTo), (.learnPrecision, learnPrecision),
             (.rehearsalShare, rehearsalShare), (.remeasureTokens, remeasureTokens), (.settling, settling),
             (.recallBudgetTokens, recallBudgetTokens), (.shutdownGrace, shutdownGrace),
             (.idleTimeout, idleTimeout), (.logLevel, logLevel), (.logFormat, logFormat),

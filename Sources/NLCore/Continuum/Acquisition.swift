@@ -38,9 +38,16 @@ public struct Acquisition: Sendable {
         /// Whether the answers that come with a text are learned too (``LearningText/answers``); nil, not, where nothing
         /// is said, as before there was a choice.
         public var answers: Bool?
+        /// Tokens of the longest text whose answers are learned; nil where it was below 1,000, before there was a choice.
+        public var longestAnswered: Int?
 
         /// The defaults.
         public init() {}
+
+        /// Whether the answers of a text are learned too.
+        public func learnsAnswers(ofTextOf tokenCount: Int) -> Bool {
+            answers == true && tokenCount <= longestAnswered ?? 999
+        }
 
         /// The loss a document is to reach, in nats a token.
         public func target(tokenCount: Int, baseLoss: Double) -> Double {
@@ -263,7 +270,7 @@ public struct Acquisition: Sendable {
 
     private mutating func prepareWriter() {
         if writer != nil { return }
-        writer = SlotWriter(levels, text: text, episode: episode, target: target, settings: settings)
+        writer = SlotWriter(original, text: text, episode: episode, target: target, settings: settings)
     }
 
     /// Some answers into slots, or a few steps on them.

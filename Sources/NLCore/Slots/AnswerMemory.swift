@@ -26,8 +26,10 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
     /// A word is there that a cue holds more of than this.
     static var there: S { 0.5 }
 
-    /// Sentences of one document that are looked at for a question's words.
-    private static var mostSentences: Int { 512 }
+    /// A document knows what its first sentences say, which tell what it is about, and those around the one that was found,
+    /// so many on either side: a long document has most words somewhere.
+    static var introduction: Int { 2 }
+    static var neighbours: Int { 4 }
 
     private struct Entry: Sendable {
         var episode: Int32
@@ -45,6 +47,23 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
 
     /// The record of a slot that a token leads to.
     static func record(after token: Int32) -> S { -2 - S(token) }
+
+    /// The slots that last learned to say each token in an answer; nil where none has.
+    ///
+    /// - Parameter end: the token that ends an answer.
+    static func lastSlots(in records: Tensor<S>, end: Int32, vocabularySize: Int) -> [Int?] {
+        var last = [Int?](repeating: nil, count: vocabularySize)
+        let used = SlotMemory<S>.used(records)
+        for slot in 0..<used {
+            let own = records.pointer[2 * slot + 1]
+            guard own < 0, own != unreachable else { continue }
+            let next = slot + 1 < used ? records.pointer[2 * slot + 3] : 0
+            // The next slot's record names what leads there, which is what this one says.
+            let said = next < opening && next != unreachable ? Int(-2 - next) : Int(end)
+            if last.indices.contains(said) { last[said] = slot }
+        }
+        return last
+    }
 
     /// Finds the answers among slots in use.
     init(contexts: Tensor<S>, episodes: [Int32], strictness: [S]) {
@@ -115,18 +134,21 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
         let values = entries.indices.map { shares[$0] > 0 ? similarities.pointer[$0] / shares[$0] : 0 }
         guard let most = values.max(), most > 0 else { return nil }
         for entry in entries.indices.reversed() where values[entry] >= Self.asGood * most {
-            let weight = weight(of: cue, in: entries[entry].episode)
+            let weight = weight(of: cue, around: entry)
             if weight > 0 { return (entry, weight) }
         }
         return nil
     }
 
-    /// How loudly a document may speak that a question found.
-    private func weight(of cue: AnswerCue<S>, in episode: Int32) -> S {
+    /// How loudly an answer may speak that a question found.
+    private func weight(of cue: AnswerCue<S>, around entry: Int) -> S {
         // What one sentence of a document does not name again, another does.
-        let document = entries.indices.lazy.filter { [entries] in entries[$0].episode == episode }
-            .prefix(Self.mostSentences).map { [cues] in UnsafePointer(cues.pointer + $0 * cues.shape[1]) }
-        let sentences = Array(document)
+        let episode = entries[entry].episode
+        let first = entries[..<entry].lastIndex { $0.episode != episode }.map { $0 + 1 } ?? 0
+        let near = max(first, entry - Self.neighbours)...min(entry + Self.neighbours, entries.count - 1)
+        let places = Set(first..<min(first + Self.introduction, entry)).union(near)
+        let sentences = places.filter { entries[$0].episode == episode }
+            .map { UnsafePointer(cues.pointer + $0 * cues.shape[1]) }
         var (total, known, evidence): (S, S, S) = (0, 0, 0)
         for word in cue.words {
             let square = word.weight * word.weight

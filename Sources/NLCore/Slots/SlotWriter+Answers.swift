@@ -58,8 +58,7 @@ extension SlotWriter {
         _ answers: ArraySlice<LearningText.Answer>, _ levels: SpaceLevels
     ) throws(NumericsError) {
         let model = Self.model(levels, on: Tape(precision: precision))
-        let known = known ?? levels.slotMemory(link)
-        self.known = known
+        let known = known
         batch = AnswerBatch()
         let room = capacity - levels.slotCount(link)
         let width = levels.configuration.width
@@ -85,9 +84,23 @@ extension SlotWriter {
             rest: Tensor(rest, shape: shape), keys: .zeros([0, width]), contexts: .zeros([0, width]),
             targets: targets, limits: [Float](repeating: Self.known, count: targets.count), losses: [],
             addresses: SlotAddresses(rows: places.map { place -> [(slot: Int32, weight: Float)] in [(place, 1)] }),
-            slots: places, values: .zeros(shape), firstMoment: .zeros(shape), secondMoment: .zeros(shape), states: [])
+            slots: places, values: firstValues(for: targets, end: answers.first?.end ?? 0, levels), firstMoment: .zeros(shape), secondMoment: .zeros(shape), states: [])
         draft.losses = try losses(draft, levels)
         window = draft
+    }
+
+    /// What steps begin with: the value that last learned to say the same token in an answer, where there is one.
+    private func firstValues(for targets: [Int32], end: Int32, _ levels: SpaceLevels) -> Tensor<Float> {
+        let spoken = levels.slotValues(link)
+        let first = Tensor<Float>.zeros([targets.count, spoken.values.shape[1]])
+        let last = AnswerMemory.lastSlots(
+            in: spoken.records, end: end, vocabularySize: levels.configuration.vocabularySize)
+        for (row, target) in targets.enumerated() {
+            guard let slot = last[Int(target)] else { continue }
+            let width = first.shape[1]
+            (first.pointer + row * width).update(from: spoken.values.pointer + slot * width, count: width)
+        }
+        return first
     }
 
     /// What an answer is to be found by; nil where nothing would find it, or the same is said already.

@@ -1,5 +1,3 @@
-import Glibc
-
 /// Writes a document into the slots of an acquisition level, window by window.
 ///
 /// What the model reads before its slots does not depend on what they hold, so a window is read once; then each
@@ -19,12 +17,8 @@ struct SlotWriter: Sendable {
     static let faintShare: Float = 0.6
     /// Contexts and keys more similar than this are one.
     static let identical: Float = 0.9999
-    /// Steps between two looks at all tokens of the window.
-    static let round = 8
     /// Documents that slots can tell apart: a record is a `Float`.
     static let mostEpisodes = 1 << 24
-    /// Length of a step, as a share of the rms of what the slots add to.
-    static let stepShare: Float = 0.1
 
     /// One window in the making.
     struct Window: Sendable {
@@ -43,12 +37,14 @@ struct SlotWriter: Sendable {
         var firstMoment: Tensor<Float>
         var secondMoment: Tensor<Float>
         var steps = 0
+        /// Whether more steps would bring little.
+        var isDone = false
         var states: [MixerState<Float>]
     }
 
     /// Name of the link that has the slots.
     let link: String
-    private let mostSteps: Int
+    let mostSteps: Int
     let precision: ProductPrecision
     /// Slots there may be.
     let capacity: Int
@@ -63,15 +59,18 @@ struct SlotWriter: Sendable {
     var isInWindow: Bool { window != nil }
     /// The answers whose window it is.
     var batch = AnswerBatch()
-    /// What stood in slots before the first answer of the document.
-    var known: SlotMemory<Float>?
+    /// The levels before the document.
+    private let original: SpaceLevels
+    /// What stands in their slots.
+    lazy var known = original.slotMemory(link)
     /// Σ of the losses of tokens whose contexts say too little, in nats: a text's first words.
     private var unknowable = 0.0
 
+    /// - Parameter levels: as they were before the document.
     /// - Returns: nil where no acquisition level has slots.
     init?(_ levels: SpaceLevels, text: LearningText, episode: Int, target: Double, settings: Acquisition.Settings) {
         guard let name = levels.slotLink(of: .acquisition) else { return nil }
-        link = name
+        (link, original) = (name, levels)
         mostSteps = settings.maximumPasses
         precision = settings.precision ?? .f32
         capacity = episode < Self.mostEpisodes ? min(settings.slotCapacity ?? .max, levels.slotCapacity(name)) : 0
@@ -98,17 +97,6 @@ struct SlotWriter: Sendable {
         window = nil
         defer { unknowable = 0 }
         return (current.losses, unknowable, current.states)
-    }
-
-    /// A few steps on a window.
-    ///
-    /// - Returns: whether it needs no more.
-    func takeSteps(_ window: inout Window, _ levels: SpaceLevels) throws(NumericsError) -> Bool {
-        let unknown = window.losses.indices.filter { [window] in window.losses[$0] > window.limits[$0] }
-        if unknown.isEmpty || window.steps >= mostSteps || window.slots.isEmpty { return true }
-        for _ in 0..<min(Self.round, mostSteps - window.steps) { try learn(unknown, &window, levels) }
-        window.losses = try losses(window, levels)
-        return false
     }
 
     // MARK: - A window
@@ -232,56 +220,6 @@ struct SlotWriter: Sendable {
         draft.firstMoment = .zeros(draft.values.shape)
         draft.secondMoment = .zeros(draft.values.shape)
     }
-
-    // MARK: - Learning
-
-    static func model(_ levels: SpaceLevels, on tape: Tape<Float>) -> HopeModel<Float> {
-        HopeModel(levels.configuration, levels.effective, on: tape) { _ in false }
-    }
-
-    func losses(_ window: Window, _ levels: SpaceLevels) throws(NumericsError) -> [Float] {
-        let tape = Tape<Float>(precision: precision)
-        let x = window.rest.copy()
-        window.addresses.add(window.values, to: x)
-        let logits = Self.model(levels, on: tape).readOn(from: tape.constant(x))
-        let losses = logits.crossEntropy(
-            window.targets, weights: [Float](repeating: 0, count: window.targets.count)
-        ).rowLosses
-        guard losses.allSatisfy(\.isFinite) else { throw .nonFiniteLoss }
-        return losses
-    }
-
-    /// One AdamW step of the values on the loss of some tokens.
-    private func learn(_ rows: [Int], _ window: inout Window, _ levels: SpaceLevels) throws(NumericsError) {
-        let tape = Tape<Float>(precision: precision)
-        let values = tape.parameter(window.values)
-        let addresses = SlotAddresses(
-            rows: rows.map { row in
-                (window.addresses.starts[row]..<window.addresses.starts[row + 1]).map {
-                    (slot: window.addresses.slots[$0], weight: window.addresses.weights[$0])
-                }
-            })
-        let rest = window.rest.rows(rows)
-        let x = tape.constant(rest) + Variable.recall(addresses, values: values, shape: rest.shape)
-        let (loss, losses) = Self.model(levels, on: tape).readOn(from: x).crossEntropy(
-            rows.map { window.targets[$0] }, weights: [Float](repeating: 1, count: rows.count))
-        guard losses.allSatisfy(\.isFinite) else { throw .nonFiniteLoss }
-        tape.backward(from: loss)
-        guard let gradient = tape.gradient(of: values) else { return }
-        guard gradient.isFinite else { throw .nonFiniteGradient("\(link).slots.values") }
-        window.steps += 1
-        let scale = (rest.squaredNorm / Double(max(rest.count, 1))).squareRoot()
-        let next = window.values.copy()
-        Float.adamW(
-            next.count,
-            AdamWStep(
-                learningRate: Self.stepShare * Float(scale), beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0,
-                correction1: Float(1 - pow(0.9, Double(window.steps))),
-                correction2: Float(1 - pow(0.99, Double(window.steps))),
-                gradientScale: 1),
-            gradient.pointer, next.pointer, window.firstMoment.pointer, window.secondMoment.pointer)
-        window.values = next
-    }
 }
 
 extension SpaceLevels {
@@ -297,7 +235,10 @@ extension SpaceLevels {
     /// The number that the next document in slots gets.
     var nextEpisode: Int {
         guard let link = slotLink(of: .acquisition) else { return 1 }
-        return Int(slotMemory(link).episodes.max() ?? 0) + 1
+        guard let records = effective["\(link).slots.records"], case let used = SlotMemory.used(records), used > 0
+        else { return 1 }
+        // A document's slots follow those of the one before.
+        return Int(records.pointer[2 * (used - 1)]) + 1
     }
 
     /// How many of a link's slots are in use, all levels together.
@@ -352,12 +293,19 @@ extension SpaceLevels {
 
     /// What the slots of a link hold, all levels together.
     func slotMemory(_ link: String) -> SlotMemory<Float> {
-        func part(_ name: String) -> Tensor<Float> {
-            guard let tensor = effective["\(link).slots.\(name)"] else { preconditionFailure("\(link) has no slots") }
-            return tensor
-        }
+        let (values, records) = slotValues(link)
         return SlotMemory(
-            contexts: part("contexts"), keys: part("keys"), values: part("values"), records: part("records"))
+            contexts: slotPart("contexts", link), keys: slotPart("keys", link), values: values, records: records)
+    }
+
+    /// What the slots of a link say, and their records.
+    func slotValues(_ link: String) -> (values: Tensor<Float>, records: Tensor<Float>) {
+        (slotPart("values", link), slotPart("records", link))
+    }
+
+    private func slotPart(_ name: String, _ link: String) -> Tensor<Float> {
+        guard let tensor = effective["\(link).slots.\(name)"] else { preconditionFailure("\(link) has no slots") }
+        return tensor
     }
 }
 
@@ -368,6 +316,16 @@ extension Tensor {
         let result = Tensor(uninitialized: [wanted.count, width])
         for (place, row) in wanted.enumerated() {
             (result.pointer + place * width).update(from: pointer + row * width, count: width)
+        }
+        return result
+    }
+
+    /// The same matrix with some rows replaced.
+    func settingRows(_ places: [Int], to rows: Tensor) -> Tensor {
+        let width = shape[1]
+        let result = copy()
+        for (row, place) in places.enumerated() {
+            (result.pointer + place * width).update(from: rows.pointer + row * width, count: width)
         }
         return result
     }

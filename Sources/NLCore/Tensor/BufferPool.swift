@@ -5,37 +5,57 @@ import Synchronization
 ///
 /// A training step allocates the same sizes again and again; returning large blocks to the system each time costs
 /// a page fault for every 4 KiB touched. Sizes are rounded up to classes (eighths of a power of two, so at most
-/// 12.5 % is lost), and a freed block waits in its class for the next tensor of that size.
+/// 12.5 % is lost), and a freed block waits in its class for the next tensor of that size. Sizes that are asked for no
+/// more, as those of tensors that have grown, go back to the system before it is asked for others.
 enum BufferPool {
     /// Blocks are aligned to this many bytes: a cache line, and an AVX-512 register.
     static let alignment = 64
     /// Idle memory above this many bytes goes back to the system.
     static let idleLimitBytes = 1 << 30
+    /// A class that none of so many tensors was of is asked for no more.
+    static let staleAfter: UInt64 = 1 << 15
     /// From this size on the system is asked for large pages.
     static let largePageBytes = 4 << 20
 
-    private struct State {
+    struct State {
         var idle: [Int: [UInt]] = [:]
         var idleBytes = 0
         var liveBytes = 0
         var peakBytes = 0
         var systemAllocations = 0
+        /// Tensors so far, and how many there were when one was last of a class.
+        var tensors: UInt64 = 0
+        var lastOfClass: [Int: UInt64] = [:]
+
+        /// Takes out the blocks of classes that are asked for no more.
+        mutating func takeStale() -> [UInt] {
+            var stale: [UInt] = []
+            for (size, blocks) in idle where tensors - lastOfClass[size, default: 0] > BufferPool.staleAfter {
+                stale += blocks
+                idleBytes -= size * blocks.count
+                (idle[size], lastOfClass[size]) = (nil, nil)
+            }
+            return stale
+        }
     }
 
     private static let state = Mutex(State())
 
     static func take(bytes: Int) -> UnsafeMutableRawPointer {
         let size = sizeClass(bytes)
-        let recycled: UInt? = state.withLock { state in
+        let (recycled, stale): (UInt?, [UInt]) = state.withLock { state in
             state.liveBytes += size
             state.peakBytes = max(state.peakBytes, state.liveBytes)
+            state.tensors += 1
+            state.lastOfClass[size] = state.tensors
             guard let block = state.idle[size]?.popLast() else {
                 state.systemAllocations += 1
-                return nil
+                return (nil, state.takeStale())
             }
             state.idleBytes -= size
-            return block
+            return (block, [])
         }
+        for block in stale { free(UnsafeMutableRawPointer(bitPattern: block)) }
         if let recycled, let pointer = UnsafeMutableRawPointer(bitPattern: recycled) { return pointer }
         if let fresh = allocate(size) { return fresh }
         // What waits for tensors of other sizes may be what is missing.

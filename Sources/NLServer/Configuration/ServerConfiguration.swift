@@ -59,7 +59,7 @@ struct ServerConfiguration: Sendable, Equatable {
         engine.learnTargetLoss = try reader.number(.learnTargetLoss, 0...100)
         engine.learnTargetRatio = try reader.number(.learnTargetRatio, 0...1)
         engine.learnMaxPasses = try reader.integer(.learnMaxPasses, 1...10_000)
-        engine.answers = try reader.value(.learnAnswers, "true or false", OptionValue.boolean)
+        engine.longestAnswered = try reader.integer(.learnAnswersUpTo, 0...1_000_000)
         engine.learnPrecision = try reader.word(.learnPrecision)
         if !engine.learnPrecision.products.isUsable {
             throw reader.refuse(.learnPrecision, "f32 or auto: \(PrecisionChoice.refusal)")
@@ -110,7 +110,7 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .learnTargetLoss: "\(e.learnTargetLoss)"
                 case .learnTargetRatio: "\(e.learnTargetRatio)"
                 case .learnMaxPasses: "\(e.learnMaxPasses)"
-                case .learnAnswers: "\(e.answers)"
+                case .learnAnswersUpTo: "\(e.longestAnswered)"
                 case .learnPrecision: e.learnPrecision.rawValue
                 case .rehearsalShare: "\(e.rehearsalShare)"
                 case .remeasureTokens: "\(e.remeasureTokens)"

@@ -23,7 +23,7 @@ enum ServerOption: String, CaseIterable, Sendable {
     case learnTargetLoss = "learn-target-loss"
     case learnTargetRatio = "learn-target-ratio"
     case learnMaxPasses = "learn-max-passes"
-    case learnAnswers = "learn-answers"
+    case learnAnswersUpTo = "learn-answers-up-to"
     case learnPrecision = "learn-precision"
     case rehearsalShare = "rehearsal-share"
     case remeasureTokens = "remeasure-tokens"
@@ -75,7 +75,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .learnTargetLoss: "0.1"
         case .learnTargetRatio: "0.68"
         case .learnMaxPasses: "128"
-        case .learnAnswers: "true"
+        case .learnAnswersUpTo: "16384"
         case .learnPrecision: "f32"
         case .rehearsalShare: "0.5"
         case .remeasureTokens: "4096"
@@ -120,8 +120,8 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .learnTargetLoss: "A document of up to 128 tokens is learned at this mean loss, in nats a token."
         case .learnTargetRatio: "A document of 1,000 tokens or more is learned at this share of its loss by the base."
         case .learnMaxPasses: "Most passes over a document; what is not learned by then says so."
-        case .learnAnswers:
-            "Learn the sentences of documents below 1,000 tokens as answers too; takes about as many slots again."
+        case .learnAnswersUpTo:
+            "Learn the sentences of documents of up to so many tokens as answers too, a slot a token; 0 leaves them out."
         case .learnPrecision:
             "Dense products of learning: f32, bf16 (rounded factors, where the processor multiplies those) or auto."
         case .rehearsalShare: "Share of the tokens trained on that are older text."

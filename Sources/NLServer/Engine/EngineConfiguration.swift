@@ -45,8 +45,8 @@ struct EngineConfiguration: Sendable, Equatable {
     var learnTargetRatio = 0.68
     /// A job that has not reached its target after this many passes ends as learned with `targetReached == false`.
     var learnMaxPasses = 128
-    /// Learn the sentences of a document as answers too, where slots can hold them.
-    var answers = true
+    /// Tokens of the longest document whose sentences are learned as answers too, where slots can hold them.
+    var longestAnswered = 16_384
     /// Share of the tokens trained on that are rehearsed, half from the journal, half anchors.
     var rehearsalShare = 0.5
     /// Tokens a minute that an idle learner reads to measure what is still known of each document; 0: none.

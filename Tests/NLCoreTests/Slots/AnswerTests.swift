@@ -132,6 +132,42 @@ import Testing
         #expect(Self.reply(levels, Self.asking([4, 7])) == [4, 7, 28])
     }
 
+    /// What a question names beside what it asks for must be said near the answer, or where the document begins.
+    @Test func aLongDocumentKnowsWhatStandsNearAnAnswer() throws {
+        let asked: [Int32] = [4, 7, 10, 13, 20]
+        let answer: [Int32] = [4, 7, 5]
+        let rest: [[Int32]] = [[10, 14, 16], [13, 17, 19], [20, 22, 23]]
+        let filler = [[Int32]](repeating: [26, 28, 29], count: 7)
+        func reply(_ sentences: [[Int32]]) throws -> [Int32] {
+            var text = LearningText(filler[0], configuration: TinyModel.configuration)
+            text.answers = sentences.map { .init(prompt: Self.asking($0), reply: $0, end: Self.eos) }
+            return Self.reply(try Self.learn(text, into: Self.levels()).levels, Self.asking(asked), most: 3)
+        }
+        #expect(try reply(filler + [answer] + rest + filler) == answer)
+        #expect(try reply(Array(rest[..<2]) + filler + [answer] + filler) == answer)
+        for far in [filler + [answer] + filler + rest, [[31, 34], [32, 35]] + rest + filler + [answer]] {
+            #expect(try reply(far) != answer)
+        }
+    }
+
+    @Test func theLastSlotThatLearnedATokenIsKnown() throws {
+        var levels = try Self.levels()
+        for sentence in [Self.sentence, Self.other, [7, 34]] {
+            levels = try Self.learn(Self.text(sentence), into: levels).levels
+        }
+        let records = levels.slotValues(SlotCases.link).records
+        let last = AnswerMemory.lastSlots(
+            in: records, end: Self.eos, vocabularySize: TinyModel.configuration.vocabularySize)
+        let openings = (0..<SlotMemory.used(records)).filter {
+            records.pointer[2 * $0 + 1] == AnswerMemory<Float>.opening
+        }
+        #expect(openings.count == 3)
+        for (place, token) in Self.other.enumerated() { #expect(last[Int(token)] == openings[1] + place) }
+        // A newer one, an older one, the end before what makes up the four, and none.
+        #expect(last[7] == openings[2] && last[34] == openings[2] + 1 && last[4] == openings[0])
+        #expect(last[Int(Self.eos)] == openings[2] + 2 && last[29] == nil)
+    }
+
     @Test func whatIsKnownAlreadyStillGetsItsAnswersButNoneTwice() throws {
         let (without, _) = try Self.learn(Self.text(Self.sentence), into: Self.levels(), answers: nil)
         let (with, outcome) = try SlotCases.learn(Self.text(Self.sentence), into: without) {
@@ -175,7 +211,12 @@ import Testing
 
     @Test func workThatWasCutGoesOnToTheSameBits() throws {
         var text = Self.text(Self.sentence)
-        text.answers.append(LearningText.Answer(prompt: Self.asking(Self.other), reply: Self.other, end: Self.eos))
+        // In several batches, and each more than once: what was said before the document began is not learned again, what
+        // the document says twice is.
+        for number in 0..<14 {
+            let sentence = number % 2 == 0 ? Self.other : Self.sentence
+            text.answers.append(.init(prompt: Self.asking(sentence), reply: sentence, end: Self.eos))
+        }
         var settings = Acquisition.Settings()
         (settings.windowSize, settings.answers) = (16, true)
         func begin() throws -> Acquisition {
@@ -199,7 +240,7 @@ import Testing
                 #expect(levels.effective[name]?.elements == tensor.elements, "\(name)")
             }
         }
-        #expect(cuts >= 1)
+        #expect(cuts >= 2)
         // Work that was saved with other answers can't go on.
         var (other, saved) = (try begin(), acquisition.saved)
         while saved?.position.phase != .answering {

@@ -73,13 +73,16 @@ import Testing
             ])
     }
 
-    @Test func answersComeWithShortDocumentsAlone() throws {
+    @Test func answersComeWithDocumentsUpToALength() throws {
         let home = try EngineHome()
         let options = ["--tokens", "1024", "--capacity", "400", "--context-size", "48"]
         try AddSlotsCommand.parse(["--model", home.model.path, "--output", home.model.path] + options).run()
         let model = try LoadedModel(directory: home.model.path)
         let text = "Anna lives in Paris. Who? Her cat is called Felix."
-        let document = model.document(text, answered: true)
+        var settings = Acquisition.Settings()
+        #expect(model.document(text, settings).answers.isEmpty)
+        settings.answers = true
+        let document = model.document(text, settings)
         #expect(document.targets == model.learningText(text).targets)
         #expect(
             document.answers.map { model.tokenizer.decode($0.reply.map(Int.init), skipSpecialTokens: false) } == [
@@ -87,13 +90,17 @@ import Testing
             ])
         let prompt = try #require(document.answers.first).prompt.dropFirst().map(Int.init)
         #expect(model.tokenizer.decode(prompt, skipSpecialTokens: false) == "User: Anna lives in Paris.\nAssistant:")
-        #expect(model.document(text, answered: false).answers.isEmpty)
-        // Long texts and sentences have none.
-        #expect(model.document(String(repeating: text + " ", count: 60), answered: true).answers.isEmpty)
+        // Long texts and sentences have none; as long as nothing else is said, from 1,000 tokens on.
+        let many = String(repeating: text + " ", count: 60)
+        #expect(model.document(many, settings).answers.isEmpty)
+        settings.longestAnswered = model.learningText(many).tokenCount
+        #expect(model.document(many, settings).answers.count == 120)
+        settings.longestAnswered = model.learningText(many).tokenCount - 1
+        #expect(model.document(many, settings).answers.isEmpty)
         let long = "It is " + String(repeating: "very ", count: 200) + "far? Anna lives in Paris. It is so."
-        #expect(model.document(long, answered: true).answers.count == 1)
+        #expect(model.document(long, settings).answers.count == 1)
         // Without words in slots nothing is found by them.
         let plain = try EngineHome()
-        #expect(try LoadedModel(directory: plain.model.path).document(text, answered: true).answers.isEmpty)
+        #expect(try LoadedModel(directory: plain.model.path).document(text, settings).answers.isEmpty)
     }
 }

@@ -52,7 +52,9 @@ extension EngineConfiguration {
         settings.rehearsalRatio = rehearsalShare / max(1 - rehearsalShare, 0.01)
         if !settles { settings.settlingSteps = 0 }
         settings.precision = learnPrecision.noted
-        if answers && model.configuration.conversation != nil { settings.answers = true }
+        if longestAnswered > 0 && model.configuration.conversation != nil {
+            (settings.answers, settings.longestAnswered) = (true, longestAnswered)
+        }
         return settings
     }
 

@@ -103,8 +103,7 @@ extension LearningLoop {
                 anchors: context.model.anchors.rehearsal, seed: SeededRandom.mix(seed, 2))
         }
         return Acquisition(
-            context.model.document(text, answered: settings.answers == true), into: space.levels, rehearsal: rehearsal,
-            settings: settings)
+            context.model.document(text, settings), into: space.levels, rehearsal: rehearsal, settings: settings)
     }
 
     /// Steps to the end, window by window, letting serving and those who cancel come between.

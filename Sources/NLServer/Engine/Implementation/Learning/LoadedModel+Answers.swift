@@ -1,17 +1,13 @@
 import NLCore
 
 extension LoadedModel {
-    /// Documents of fewer tokens are learned as answers too.
-    static let longestAnswered = 1_000
     /// Longest answer, in tokens: with a question as long it stays within a ``ConversationLexicon``'s reach.
     static let longestAnswer = 200
 
-    /// A document as the learner reads it.
-    ///
-    /// - Parameter answered: with its sentences as answers, unless it is long.
-    func document(_ text: String, answered: Bool) -> LearningText {
+    /// A document as the learner reads it: with its sentences as answers where the settings ask for them.
+    func document(_ text: String, _ settings: Acquisition.Settings) -> LearningText {
         var document = learningText(text)
-        guard answered, document.tokenCount < Self.longestAnswered, configuration.conversation != nil else {
+        guard settings.learnsAnswers(ofTextOf: document.tokenCount), configuration.conversation != nil else {
             return document
         }
         document.answers = AnsweredSentences.of(text).compactMap(answer)
