@@ -328,10 +328,33 @@ public struct Acquisition: Sendable {
     }
 
     private func progress(surprise: [Float]) -> Progress {
-        let passesDone = phase == .learning ? Double(pass - 1) : Double(pass)
-        let done = passesDone + Double(position) / Double(text.tokenCount)
+        let isWritten = trained.isEmpty && levels.slotLink(of: .acquisition) != nil
         return Progress(
             pass: pass, tokens: documentTokens, loss: lastLoss, target: phase == .base ? nil : target,
-            fraction: min(done / Double(max(settings.maximumPasses, 1)), 1), surprise: surprise)
+            fraction: isWritten ? shareWritten : sharePassed, surprise: surprise)
+    }
+
+    /// How much of the most passes there may be is done.
+    private var sharePassed: Double {
+        let passesDone = phase == .learning ? Double(pass - 1) : Double(pass)
+        let done = passesDone + Double(position) / Double(text.tokenCount)
+        return min(done / Double(max(settings.maximumPasses, 1)), 1)
+    }
+
+    /// How much of the work of a document that is written into slots is done, by what each part of it takes.
+    private var shareWritten: Double {
+        let tokens = Double(max(text.tokenCount, 1))
+        let answers: Double = settings.answers == true && !text.answers.isEmpty ? 4 : 0
+        let measured = Double(measurement.tokenCount) / tokens
+        let done: Double =
+            switch phase {
+            case .base: measured
+            case .before: 1 + measured
+            case .writing: 2 + 3 * Double(position) / tokens
+            case .answering: 5 + answers * Double(answersWritten) / Double(max(text.answers.count, 1))
+            case .after: 5 + answers + measured
+            case .learning, .settling, .finished: 6 + answers
+            }
+        return done / (6 + answers)
     }
 }

@@ -83,8 +83,11 @@ extension SlotWriter {
         var draft = Window(
             rest: Tensor(rest, shape: shape), keys: .zeros([0, width]), contexts: .zeros([0, width]),
             targets: targets, limits: [Float](repeating: Self.known, count: targets.count), losses: [],
+            goal: .infinity,
             addresses: SlotAddresses(rows: places.map { place -> [(slot: Int32, weight: Float)] in [(place, 1)] }),
-            slots: places, values: firstValues(for: targets, end: answers.first?.end ?? 0, levels), firstMoment: .zeros(shape), secondMoment: .zeros(shape), states: [])
+            slots: places,
+            values: firstValues(for: targets, end: answers.first?.end ?? 0, levels), firstMoment: .zeros(shape),
+            secondMoment: .zeros(shape), states: [])
         draft.losses = try losses(draft, levels)
         window = draft
     }

@@ -4,15 +4,16 @@ import Glibc
 extension SlotWriter {
     /// Steps between two looks at the tokens that they may have changed.
     static let round = 8
-    /// A window is learned as well as it will be when a round leaves more than this share of what there was to learn:
-    /// some tokens are so like others that no value tells them apart for certain.
-    static let leastGain: Float = 0.9
+    /// A window is learned as well as it will be when a round leaves more than this share of what there was to learn: some
+    /// tokens are so like others that no value tells them apart for certain. The first where it has come to its goal.
+    static let leastGains: (Float, Float) = (0.9, 0.98)
     /// Steps taken at least.
     static let leastSteps = 2 * round
     /// Length of a step, as a share of the rms of what the slots add to.
     static let stepShare: Float = 0.1
-    /// AdamW's decays of its moments. The second forgets quickly, or the last tokens would step by what the first steps asked for.
-    static let decays: (Float, Float) = (0.9, 0.9)
+    /// AdamW's decays of its moments. A second one that forgets sooner is faster for tokens that are alone with their slot,
+    /// and leaves short documents, whose tokens share slots, short of their target.
+    static let decays: (Float, Float) = (0.9, 0.99)
 
     /// A few steps on a window.
     ///
@@ -29,8 +30,9 @@ extension SlotWriter {
         part.putBack(into: &window)
         let changed = window.rows(reading: part.slots)
         for (row, loss) in zip(changed, try losses(window, levels, of: changed)) { window.losses[row] = loss }
+        let leastGain = window.losses.reduce(0, +) <= window.goal ? Self.leastGains.0 : Self.leastGains.1
         window.isDone =
-            window.steps >= Self.leastSteps && window.excess(of: window.losses.indices) > Self.leastGain * excess
+            window.steps >= Self.leastSteps && window.excess(of: window.losses.indices) > leastGain * excess
         return false
     }
 

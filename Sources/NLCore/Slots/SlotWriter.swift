@@ -30,6 +30,8 @@ struct SlotWriter: Sendable {
         /// Loss that each token may have.
         var limits: [Float]
         var losses: [Float]
+        /// Σ of what they are to come to, in nats.
+        var goal: Float
         var addresses: SlotAddresses<Float>
         /// The slots that are learned, by their place in `values`.
         var slots: [Int32]
@@ -123,6 +125,7 @@ struct SlotWriter: Sendable {
         let memory = SlotMemory(slots)
         var draft = Window(
             rest: x, keys: keys, contexts: contexts, targets: Array(text.targets[range]), limits: [], losses: [],
+            goal: 0,
             addresses: SlotAddresses(keys: keys, contexts: contexts, in: memory), slots: [],
             values: .zeros([0, width]), firstMoment: .zeros([0, width]), secondMoment: .zeros([0, width]),
             states: site.states)
@@ -136,6 +139,7 @@ struct SlotWriter: Sendable {
             return Float.dot(width, contexts.pointer + row * width, contexts.pointer + row * width) > 0
         }
         unknowable += draft.losses.indices.filter { !knowable.contains($0) }.reduce(0) { $0 + Double(draft.losses[$1]) }
+        draft.goal = Float(target * Double(range.count) + unknowable)
         let wanted = wanted(knowable, draft.losses)
         draft.limits = draft.losses.indices.map { wanted.contains($0) ? Self.known : draft.losses[$0] + Self.slack }
         draft.slots = allocate(wanted, draft, isFaint, memory, &levels)

@@ -13,7 +13,8 @@ struct EvalCommand: AsyncParsableCommand {
               nlserver eval counterfact --data DIR --counts 1,10,100 --rows base,ours,naive --json result.json
 
             Suites: counterfact, zsre (edits); tofu, clinc150, banking77 (tasks one after another); articles (loss); \
-            squad-closed-book (questions without their passage).
+            squad-closed-book (questions without their passage), squad-articles (the same, the passages of an \
+            article as one document).
             Rows: base (the untouched model), ours, ours_recall (and passages of the journal), recall (passages only), \
             naive (links fine-tuned: no slots, rehearsal, settling or consolidation), full (the same, all dense tensors).
             """)
@@ -161,7 +162,7 @@ struct EvalCommand: AsyncParsableCommand {
     /// A daemon that is there already is one memory, and learns in its own way.
     private func checkRunning(_ settings: EvaluationSettings) throws {
         if spawn { throw EvaluationError("give either --spawn or --url") }
-        let countsMatter = [.counterfact, .zsre, .squad].contains(suite)
+        let countsMatter = [.counterfact, .zsre, .squad, .squadArticles].contains(suite)
         if countsMatter, settings.counts.count != 1 {
             throw EvaluationError("with --url, --counts takes one number: there is one memory")
         }

@@ -91,6 +91,8 @@ struct EvaluationBench: Sendable {
         case .counterfact: try await EditSuite(cases: selection.of(EditCase.counterFact(files))).run(self)
         case .zsre: try await EditSuite(cases: selection.of(EditCase.zsRE(files))).run(self)
         case .squad: try await PassageSuite(passages: selection.of(PassageCase.squad(files))).run(self)
+        case .squadArticles:
+            try await PassageSuite(passages: selection.of(PassageCase.articles(of: PassageCase.squad(files)))).run(self)
         case .articles:
             let articles = try Article.wikipedia(files, characters: settings.characters)
             try await ArticleSuite(selection.of(articles), settings).run(self)

@@ -5,6 +5,7 @@ struct EvaluationSettings: Sendable {
     enum Suite: String, Sendable, CaseIterable {
         case counterfact, zsre, tofu, articles
         case squad = "squad-closed-book"
+        case squadArticles = "squad-articles"
         case clinc150, banking77
     }
 

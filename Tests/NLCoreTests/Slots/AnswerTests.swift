@@ -253,6 +253,21 @@ import Testing
         #expect(throws: SavedWorkError.self) { try changed.resume(from: position) }
     }
 
+    @Test func progressGrowsEvenly() throws {
+        var text = LearningText((0..<60).map { Int32(2 + $0 * 7 % 30) }, configuration: TinyModel.configuration)
+        for _ in 0..<20 {
+            text.answers.append(.init(prompt: Self.asking(Self.other), reply: Self.other, end: Self.eos))
+        }
+        var settings = Acquisition.Settings()
+        (settings.windowSize, settings.answers) = (16, true)
+        var acquisition = Acquisition(
+            text, into: try Self.levels(), rehearsal: Rehearsal(journal: [], anchors: [], seed: 3), settings: settings)
+        var fractions: [Double] = []
+        while case .progress(let progress) = try acquisition.step() { fractions.append(progress.fraction) }
+        #expect(zip(fractions, fractions.dropFirst()).allSatisfy { $0 <= $1 && $1 < $0 + 0.25 }, "\(fractions)")
+        #expect(fractions.contains { (0.2...0.5).contains($0) } && fractions.contains { (0.6...0.8).contains($0) })
+    }
+
     @Test func recordsOfAnswersAreNoFault() throws {
         let (levels, _) = try Self.learn(Self.text(Self.sentence), into: Self.levels())
         #expect(levels.slotFault == nil)

@@ -95,7 +95,10 @@ import Testing
         }
         // A log of before there were answers is replayed without.
         let without = try Self.slotted()
-        let bits = try await without.run({ ($0.learnMaxPasses, $0.longestAnswered) = (128, 0) }) { engine async throws in
+        func unasked(_ configuration: inout EngineConfiguration) {
+            (configuration.learnMaxPasses, configuration.longestAnswered) = (128, 0)
+        }
+        let bits = try await without.run(unasked) { engine async throws in
             try await engine.learn(fact)
             #expect(try await reply(engine) != " " + fact)
             try await engine.learn(Facts.all[0], id: "other")

@@ -120,6 +120,11 @@ import Testing
                 "{\"id\": 3, \"title\": \"short\", \"text\": \"abc\"}\n{\"id\": \"4\", \"title\": \"t\", \"text\": \"abcdef\"}\n",
         ])
         #expect(try PassageCase.squad(folder.files)[0].questions == [.init(question: "Q?", answer: "A")])
+        let passages = ["T", "T", "U"].enumerated().map { place, title in
+            PassageCase(title: title, context: "C\(place)", questions: [.init(question: "Q\(place)?", answer: "A")])
+        }
+        let whole = PassageCase.articles(of: passages)
+        #expect(whole.map(\.context) == ["C0\nC1", "C2"] && whole.map(\.questions.count) == [2, 1])
         let articles = try Article.wikipedia(folder.files, characters: 5)
         #expect(articles.map(\.document) == [EvaluationDocument(id: "wiki-4", title: "t", text: "abcde")])
     }

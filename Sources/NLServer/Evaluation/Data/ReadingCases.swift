@@ -15,6 +15,20 @@ struct PassageCase: Decodable, Sendable, Equatable {
     static func squad(_ files: EvaluationFiles) throws -> [PassageCase] {
         try files.json("squad-v1.1-dev/squad_val.json.gz")
     }
+
+    /// Passages of one title as one, in order, with all their questions.
+    static func articles(of passages: [PassageCase]) -> [PassageCase] {
+        var articles: [PassageCase] = []
+        for passage in passages {
+            if let last = articles.indices.last, articles[last].title == passage.title {
+                articles[last].context += "\n" + passage.context
+                articles[last].questions += passage.questions
+            } else {
+                articles.append(passage)
+            }
+        }
+        return articles
+    }
 }
 
 /// An article of an encyclopedia.
