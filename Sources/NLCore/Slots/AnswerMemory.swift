@@ -59,8 +59,8 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
             guard own < 0, own != unreachable else { continue }
             let next = slot + 1 < used ? records.pointer[2 * slot + 3] : 0
             // The next slot's record names what leads there, which is what this one says.
-            let said = next < opening && next != unreachable ? Int(-2 - next) : Int(end)
-            if last.indices.contains(said) { last[said] = slot }
+            let said = next < opening && next != unreachable ? Int(exactly: -2 - next) : Int(end)
+            if let said, last.indices.contains(said) { last[said] = slot }
         }
         return last
     }

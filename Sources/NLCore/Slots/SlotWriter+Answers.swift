@@ -5,6 +5,8 @@ extension SlotWriter {
     /// Rows that answers are learned in together, but for those of the last of them: more would be faster, and in the way of
     /// who is served meanwhile.
     static let batchRows = 64
+    /// Answers that are looked at together: those that are said already take time to find, and no rows.
+    static let batchAnswers = 16
 
     /// What became of the answers that were learned together.
     struct AnswersWritten: Sendable {
@@ -63,7 +65,7 @@ extension SlotWriter {
         let room = capacity - levels.slotCount(link)
         let width = levels.configuration.width
         var (rest, targets): ([Float], [Int32]) = ([], [])
-        for answer in answers where targets.count < Self.batchRows {
+        for answer in answers.prefix(Self.batchAnswers) where targets.count < Self.batchRows {
             batch.count += 1
             let slots = Self.slots(of: answer.reply)
             guard batch.slots + slots <= room, let cue = cue(of: answer, model, known) else { continue }
@@ -83,7 +85,7 @@ extension SlotWriter {
         var draft = Window(
             rest: Tensor(rest, shape: shape), keys: .zeros([0, width]), contexts: .zeros([0, width]),
             targets: targets, limits: [Float](repeating: Self.known, count: targets.count), losses: [],
-            goal: .infinity,
+            goal: .infinity, saysAll: true,
             addresses: SlotAddresses(rows: places.map { place -> [(slot: Int32, weight: Float)] in [(place, 1)] }),
             slots: places,
             values: firstValues(for: targets, end: answers.first?.end ?? 0, levels), firstMoment: .zeros(shape),

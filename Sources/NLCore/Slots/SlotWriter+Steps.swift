@@ -4,9 +4,9 @@ import Glibc
 extension SlotWriter {
     /// Steps between two looks at the tokens that they may have changed.
     static let round = 8
-    /// A window is learned as well as it will be when a round leaves more than this share of what there was to learn: some
-    /// tokens are so like others that no value tells them apart for certain. The first where it has come to its goal.
-    static let leastGains: (Float, Float) = (0.9, 0.98)
+    /// A window that has come to its goal is learned as well as it will be when a round leaves more than this share of what
+    /// there was to learn: some tokens are so like others that no value tells them apart for certain.
+    static let leastGain: Float = 0.9
     /// Steps taken at least.
     static let leastSteps = 2 * round
     /// Length of a step, as a share of the rms of what the slots add to.
@@ -19,7 +19,10 @@ extension SlotWriter {
     ///
     /// - Returns: whether it needs no more.
     func takeSteps(_ window: inout Window, _ levels: SpaceLevels) throws(NumericsError) -> Bool {
-        let unknown = window.losses.indices.filter { [window] in window.losses[$0] > window.limits[$0] }
+        // Where no slot was left for a token there is nothing to learn.
+        let unknown = window.losses.indices.filter { [window] in
+            window.losses[$0] > window.limits[$0] && window.addresses.starts[$0] < window.addresses.starts[$0 + 1]
+        }
         if unknown.isEmpty || window.isDone || window.steps >= mostSteps || window.slots.isEmpty { return true }
         let excess = window.excess(of: unknown)
         var part = WindowPart(window, rows: unknown)
@@ -30,9 +33,10 @@ extension SlotWriter {
         part.putBack(into: &window)
         let changed = window.rows(reading: part.slots)
         for (row, loss) in zip(changed, try losses(window, levels, of: changed)) { window.losses[row] = loss }
-        let leastGain = window.losses.reduce(0, +) <= window.goal ? Self.leastGains.0 : Self.leastGains.1
+        let isSaid = !window.saysAll || unknown.allSatisfy { [window] in window.losses[$0] < Self.unsaid }
         window.isDone =
-            window.steps >= Self.leastSteps && window.excess(of: window.losses.indices) > leastGain * excess
+            window.steps >= Self.leastSteps && isSaid && window.losses.reduce(0, +) <= window.goal
+            && window.excess(of: unknown) > Self.leastGain * excess
         return false
     }
 

@@ -32,6 +32,8 @@ struct SlotWriter: Sendable {
         var losses: [Float]
         /// Σ of what they are to come to, in nats.
         var goal: Float
+        /// Whether every token that is to be known must be said: of an answer, and of a short document.
+        var saysAll: Bool
         var addresses: SlotAddresses<Float>
         /// The slots that are learned, by their place in `values`.
         var slots: [Int32]
@@ -125,7 +127,7 @@ struct SlotWriter: Sendable {
         let memory = SlotMemory(slots)
         var draft = Window(
             rest: x, keys: keys, contexts: contexts, targets: Array(text.targets[range]), limits: [], losses: [],
-            goal: 0,
+            goal: 0, saysAll: isDense,
             addresses: SlotAddresses(keys: keys, contexts: contexts, in: memory), slots: [],
             values: .zeros([0, width]), firstMoment: .zeros([0, width]), secondMoment: .zeros([0, width]),
             states: site.states)
@@ -288,7 +290,8 @@ extension SpaceLevels {
             }
             guard !isEmpty, episode >= last, episode < Float(SlotWriter.mostEpisodes), episode == episode.rounded(),
                 (0...1).contains(strictness)
-                    || strictness <= AnswerMemory<Float>.opening && strictness == strictness.rounded()
+                    || (AnswerMemory<Float>.unreachable...AnswerMemory<Float>.opening).contains(strictness)
+                        && strictness == strictness.rounded()
             else { return "the records of slots do not number documents one after the other" }
             last = episode
         }

@@ -85,6 +85,7 @@ enum BufferPool {
         let size = sizeClass(bytes)
         let keep = state.withLock { state in
             state.liveBytes -= size
+            state.lastOfClass[size] = state.tensors
             guard state.idleBytes + size <= idleLimitBytes else { return false }
             state.idleBytes += size
             state.idle[size, default: []].append(UInt(bitPattern: pointer))

@@ -253,6 +253,27 @@ import Testing
         #expect(throws: SavedWorkError.self) { try changed.resume(from: position) }
     }
 
+    @Test func whatWasSaidBeforeIsLearnedInFewerSteps() throws {
+        func rounds(_ levels: SpaceLevels) throws -> (Int, SpaceLevels) {
+            var settings = Acquisition.Settings()
+            (settings.windowSize, settings.answers) = (16, true)
+            var acquisition = Acquisition(
+                Self.text(Self.other), into: levels, rehearsal: Rehearsal(journal: [], anchors: [], seed: 3),
+                settings: settings)
+            var rounds = 0
+            while case .progress = try acquisition.step() { rounds += acquisition.phase == .answering ? 1 : 0 }
+            return (rounds, acquisition.levels)
+        }
+        let (fresh, once) = try rounds(Self.levels())
+        var reversed = LearningText(Self.sentence, configuration: TinyModel.configuration)
+        reversed.answers = [
+            .init(prompt: Self.asking([31, 34]), reply: Self.other.reversed(), end: Self.eos)
+        ]
+        let (warm, again) = try rounds(try Self.learn(reversed, into: Self.levels()).levels)
+        #expect(warm < fresh)
+        for levels in [once, again] { #expect(Self.reply(levels, Self.asking([25, 19, 22])) == Self.other) }
+    }
+
     @Test func progressGrowsEvenly() throws {
         var text = LearningText((0..<60).map { Int32(2 + $0 * 7 % 30) }, configuration: TinyModel.configuration)
         for _ in 0..<20 {
@@ -271,7 +292,7 @@ import Testing
     @Test func recordsOfAnswersAreNoFault() throws {
         let (levels, _) = try Self.learn(Self.text(Self.sentence), into: Self.levels())
         #expect(levels.slotFault == nil)
-        for wrong in [Float(-0.5), -1.5, 1.5, .nan] {
+        for wrong in [Float(-0.5), -1.5, 1.5, .nan, -1e20] {
             var broken = levels
             broken.write(Tensor([1, wrong], shape: [1, 2]), to: [1], of: "\(SlotCases.link).slots.records")
             #expect(broken.slotFault != nil, "\(wrong)")

@@ -45,13 +45,16 @@ struct WorkSaver {
 }
 
 extension LearningLoop {
+    /// How documents are learned: another name with each change of it, or what was begun in one way would go on in another.
+    private static let manner = "values 2"
+
     /// A digest of everything that a job's outcome depends on.
     func inputs(
         of job: Store.JobRecord, event: Int64, seed: UInt64, settings: some Encodable, in space: SpaceMemory
     ) throws -> String {
         let journal = try context.store.read { try $0.journal(space: space.name, before: event) }
         let parts = [
-            ServerVersion.current, job.id, "\(space.generation ?? 0)", "\(event)", "\(seed)",
+            ServerVersion.current, Self.manner, job.id, "\(space.generation ?? 0)", "\(event)", "\(seed)",
             try JSONText(encoding: settings).text, context.model.anchors.digest,
         ]
         // A text does not change while the event that learned it stands.
