@@ -24,9 +24,9 @@ NAMES = {"acc": "accuracy over all tasks", "exact": "answers that are exact", "n
 
 
 def shares(results):
-    """{(suite, figure): {series: {documents: value}}} of all figures that are shares."""
-    found = {}
-    for path, result in results:
+    """{(suite, figure): {series: {documents: value}}} of all figures that are shares; of a model's, the newest."""
+    found, models = {}, {}
+    for path, result in sorted(results, key=lambda pair: pair[1]["created"], reverse=True):
         # What was scored at one place only, as tasks are at their end, is no line.
         if len({row["documents"] for row in result["rows"] if row["stage"] != "untouched"}) < 2:
             continue
@@ -36,7 +36,8 @@ def shares(results):
                 if figure.endswith(("_loss", "_change")) or not -1 <= value <= 1:
                     continue
                 series = found.setdefault((result["suite"], figure), {}).setdefault(ROWS[row["row"]] + stage, {})
-                if series.setdefault(row["documents"], value) != value:
+                model = models.setdefault((result["suite"], ROWS[row["row"]]), result["parameters"])
+                if series.setdefault(row["documents"], value) != value and model != result["parameters"]:
                     sys.exit(f"{path}: \"{ROWS[row['row']]}{stage}\" has two values of {figure} after {row['documents']} documents; "
                              "draw results of different models apart")
     for lines in found.values():
