@@ -33,7 +33,7 @@ struct AnswerCue<S: TensorScalar> {
     }
 
     /// q, times ``scale``, `[4, C]`; shortened to a length of 1, if hundreds of rare words make it longer.
-    var rows: Tensor<S> {
+    func rows() -> Tensor<S> {
         let rows = Tensor<S>.zeros([Self.parts, width])
         for word in words { addDirection(of: word.stem, Self.scale * word.weight, to: rows) }
         let length = S(rows.squaredNorm).squareRoot()

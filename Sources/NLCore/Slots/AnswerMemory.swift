@@ -130,7 +130,9 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
     private func find(_ cue: AnswerCue<S>) -> (entry: Int, weight: S)? {
         guard let searched, !cue.words.isEmpty else { return nil }
         let similarities = Tensor<S>(uninitialized: [1, searched.outputs])
-        searched.multiply(1, cue.rows.pointer, into: similarities.pointer)
+        // Bound to a name: an unnamed tensor may end before its pointer is read from.
+        let query = cue.rows()
+        searched.multiply(1, query.pointer, into: similarities.pointer)
         let values = entries.indices.map { shares[$0] > 0 ? similarities.pointer[$0] / shares[$0] : 0 }
         guard let most = values.max(), most > 0 else { return nil }
         for entry in entries.indices.reversed() where values[entry] >= Self.asGood * most {

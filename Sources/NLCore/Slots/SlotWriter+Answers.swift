@@ -74,7 +74,7 @@ extension SlotWriter {
             let x = model.readToSlots(inputs, batch: 1, states: nil).x.value.reshaped([inputs.count, width])
             rest += x.rows(Array(inputs.count - count..<inputs.count)).elements
             batch.parts.append(
-                .init(reply: answer.reply, rows: targets.count..<targets.count + count, cue: cue.rows))
+                .init(reply: answer.reply, rows: targets.count..<targets.count + count, cue: cue.rows()))
             batch.slots += slots
             targets += answer.reply + [answer.end]
         }

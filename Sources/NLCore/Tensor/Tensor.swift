@@ -58,6 +58,8 @@ public struct Tensor<S: TensorScalar>: Sendable {
     /// The elements in row-major order.
     public var elements: [S] { Array(UnsafeBufferPointer(start: storage.pointer, count: count)) }
 
+    /// Where the elements are, as long as the tensor is held by a name (or a field): one that is only an intermediate
+    /// result ends before its pointer is used.
     var pointer: UnsafeMutablePointer<S> { storage.pointer }
 
     /// The same elements under another shape; shares the storage.
@@ -168,6 +170,10 @@ final class TensorStorage<S: TensorScalar>: @unchecked Sendable {
     }
 
     deinit {
+        #if DEBUG
+            // Who reads what is no more shall notice, also where nobody else took the memory meanwhile.
+            own?.update(repeating: .nan, count: count)
+        #endif
         if let own { BufferPool.giveBack(UnsafeMutableRawPointer(own), bytes: count * MemoryLayout<S>.stride) }
     }
 }
