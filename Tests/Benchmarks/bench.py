@@ -39,7 +39,8 @@ def parse():
     parser.add_argument("--workload", action="append", dest="workloads", choices=list(engine.WORKLOADS),
                         help="only these of the engine's; may be repeated")
     parser.add_argument("--long", action="store_true",
-                        help="also a session that reads a million tokens (two minutes on the default shape)")
+                        help="also a session that reads a million tokens (two minutes on the default shape, the better "
+                             "part of an hour on the larger)")
     parser.add_argument("--model", default="deploy/model", help="the model directory that is served")
     parser.add_argument("--rounds", type=int, default=2, help="turns of nlbench and reference (default 2)")
     parser.add_argument("--repetitions", type=int, default=5, help="timed repetitions in a turn (default 5)")
@@ -49,7 +50,7 @@ def parse():
     parser.add_argument("--nlbench", help="a built nlbench (default: built now)")
     parser.add_argument("--binary", help="a built nlserver (default: built now)")
     parser.add_argument("--quick", action="store_true", help="few repetitions: shows that it runs, not how fast")
-    parser.add_argument("--json", metavar="FILE", help="where every figure is written")
+    parser.add_argument("--json", metavar="FILE", help="where every figure is written, as it is measured")
     options = parser.parse_args()
     options.parts = options.parts.split(",")
     if unknown := set(options.parts) - {"engine", "daemon"}:
@@ -65,7 +66,7 @@ def has_model(directory):
     return os.path.exists(os.path.join(directory, "config.json"))
 
 
-def measure_engine(options):
+def measure_engine(options, result, save):
     shapes = options.shape or (
         ["Tests/Benchmarks/shapes/default", "Tests/Benchmarks/shapes/larger"] + [options.model] * has_model(options.model))
     for shape in shapes:
@@ -76,7 +77,10 @@ def measure_engine(options):
         say("The PyTorch reference is skipped: no Python with PyTorch. Give one with --python.")
     nlbench = options.nlbench or build(
         ["--package-path", "Tests/Benchmarks", "--scratch-path", ".build/benchmarks"], "nlbench")
-    return [engine.compare(nlbench, python, shape, options, say) for shape in shapes]
+    result["engine"] = []
+    for shape in shapes:
+        result["engine"].append(engine.compare(nlbench, python, shape, options, say))
+        save()
 
 
 def measure_daemon(options):
@@ -93,8 +97,15 @@ def main():
     os.chdir(ROOT)
     result = {"command": ["deploy/bench", *sys.argv[1:]], "machine": machine.facts()}
     parts = [machine.describe(result["machine"])]
+
+    def save():
+        if options.json:
+            with open(options.json, "w", encoding="utf-8") as file:
+                json.dump(result, file, indent=1)
+                file.write("\n")
+
     if "engine" in options.parts:
-        result["engine"] = measure_engine(options)
+        measure_engine(options, result, save)
         result["targets"] = targets.rows(result["engine"])
         parts += [tables.targets(result["targets"]), *(tables.engine(compared) for compared in result["engine"])]
     if "daemon" in options.parts:
@@ -102,10 +113,7 @@ def main():
         if result["daemon"]:
             parts.append(tables.daemon(result["daemon"]))
     result["load_average_after"] = os.getloadavg()
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=1)
-            file.write("\n")
+    save()
     print("\n\n".join(parts))
 
 

@@ -264,8 +264,10 @@ public struct Acquisition: Sendable {
         return progress(surprise: chunks(written.losses))
     }
 
+    private var learnsAnswers: Bool { settings.answers == true && !text.answers.isEmpty }
+
     private var afterWriting: Phase {
-        settings.answers == true && !text.answers.isEmpty && settings.maximumPasses > 0 ? .answering : .after
+        learnsAnswers && settings.maximumPasses > 0 ? .answering : .after
     }
 
     private mutating func prepareWriter() {
@@ -276,7 +278,7 @@ public struct Acquisition: Sendable {
     /// Some answers into slots, or a few steps on them.
     private mutating func writeAnswers() throws(NumericsError) {
         prepareWriter()
-        guard let written = try writer?.write(text.answers[answersWritten...], levels: &levels) else { return }
+        guard let written = try writer?.write(text.answers, from: answersWritten, levels: &levels) else { return }
         learnedTokens += written.tokens
         answersWritten += written.done
         answersLeft += written.left
@@ -344,7 +346,7 @@ public struct Acquisition: Sendable {
     /// How much of the work of a document that is written into slots is done, by what each part of it takes.
     private var shareWritten: Double {
         let tokens = Double(max(text.tokenCount, 1))
-        let answers: Double = settings.answers == true && !text.answers.isEmpty ? 4 : 0
+        let answers: Double = learnsAnswers ? 4 : 0
         let measured = Double(measurement.tokenCount) / tokens
         let done: Double =
             switch phase {

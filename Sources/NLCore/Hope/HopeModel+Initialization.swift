@@ -17,6 +17,11 @@ extension ParameterSet where S == Float {
             Tensor((0..<shape.count).map { _ in Float(random.nextNormal() * deviation) }, shape: shape)
         }
         _ = HopeParameters<Void>(configuration) { name, shape in
+            if HopeParameters<Void>.isZeroInBase(name) {
+                // Empty slots.
+                set[name] = .zeros(HopeParameters<Void>.baseShape(name, of: shape))
+                return
+            }
             switch name.split(separator: ".").last.map(String.init) ?? name {
             case "embedding": set[name] = normal(shape, 0.06)
             case "gain", "head_gain", "query_gain", "key_gain": set[name] = Tensor(repeating: 1, shape: shape)

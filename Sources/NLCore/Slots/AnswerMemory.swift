@@ -65,6 +65,24 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
         return last
     }
 
+    /// The answers that slots hold, as their tokens.
+    static func sentences(in records: Tensor<S>) -> Set<[Int32]> {
+        var sentences: Set<[Int32]> = []
+        var sentence: [Int32]?
+        for slot in 0...SlotMemory<S>.used(records) {
+            let own = slot < SlotMemory<S>.used(records) ? records.pointer[2 * slot + 1] : 0
+            if own == unreachable { continue }
+            if own < opening {
+                // The record names what leads there.
+                sentence?.append(Int32(-2 - own))
+            } else {
+                if let sentence { sentences.insert(sentence) }
+                sentence = own == opening ? [] : nil
+            }
+        }
+        return sentences
+    }
+
     /// Finds the answers among slots in use.
     init(contexts: Tensor<S>, episodes: [Int32], strictness: [S]) {
         var entries: [Entry] = []

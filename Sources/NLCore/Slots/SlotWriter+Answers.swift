@@ -5,14 +5,15 @@ extension SlotWriter {
     /// Rows that answers are learned in together, but for those of the last of them: more would be faster, and in the way of
     /// who is served meanwhile.
     static let batchRows = 64
-    /// Answers that are looked at together: those that are said already take time to find, and no rows.
+    /// Answers that are looked at together, and learned together at most: those that are said already take time to find,
+    /// and no rows.
     static let batchAnswers = 16
 
     /// What became of the answers that were learned together.
     struct AnswersWritten: Sendable {
         var done = 0
-        /// Those for which there was no room, whose prompt is none that a reply follows, that can't be learned, or are
-        /// said already.
+        /// Those for which there was no room, whose prompt is none that a reply follows, that can't be learned, or need
+        /// not be (``Standing``).
         var left = 0
         /// Tokens learned from.
         var tokens = 0
@@ -34,13 +35,27 @@ extension SlotWriter {
         fileprivate var slots = 0
     }
 
-    /// Learns the first of some answers, or takes a few steps on those that are being learned.
+    /// What the slots knew of an answer before its document.
+    struct Standing: Sendable {
+        /// No document says it in these words.
+        var isNew: Bool
+        /// Whoever asks hears it, or asks for too little to hear anything.
+        var isAnswered: Bool
+    }
+
+    /// Learns some of a document's answers, or takes a few steps on those that are being learned, once it has looked which
+    /// of them are known.
     ///
-    /// - Returns: nil while they are being learned.
+    /// - Parameter first: the first that is not learned yet.
+    /// - Returns: nil while they are being looked at or learned.
     mutating func write(
-        _ answers: ArraySlice<LearningText.Answer>, levels: inout SpaceLevels
+        _ answers: [LearningText.Answer], from first: Int, levels: inout SpaceLevels
     ) throws(NumericsError) -> AnswersWritten? {
-        if window == nil { try open(answers, levels) }
+        if standing.count < answers.count {
+            look(at: answers[standing.count...].prefix(Self.batchAnswers), levels)
+            if standing.count < answers.count { return nil }
+        }
+        if window == nil { try open(answers, from: first, levels) }
         var written = AnswersWritten(done: batch.count, left: batch.count - batch.parts.count)
         if var current = window {
             guard try takeSteps(&current, levels) else {
@@ -56,19 +71,48 @@ extension SlotWriter {
         return written
     }
 
+    private mutating func look(at answers: ArraySlice<LearningText.Answer>, _ levels: SpaceLevels) {
+        let (known, sentences) = (known, knownSentences)
+        let lexicon = levels.configuration.conversation
+        let words = Self.words(of: Self.model(levels, on: Tape(precision: precision)))
+        for answer in answers {
+            let isNew = !sentences.contains(answer.reply)
+            let heard = known.answers(answer.prompt + answer.reply, after: [], lexicon, words)
+            let isSilent = (heard.prefix(answer.prompt.count).last ?? nil) == nil
+            let isSaid = (heard.last ?? nil)?.weight == 1
+            standing.append(Standing(isNew: isNew, isAnswered: isSaid || isSilent && !isNew))
+        }
+    }
+
+    /// Whether an answer need not be learned. What stands near it counts when it is asked for (``AnswerMemory``), in its own
+    /// document: beside a sentence that is new it is learned again.
+    private func isKnown(_ index: Int) -> Bool {
+        guard standing[index].isAnswered else { return false }
+        let neighbours = AnswerMemory<Float>.neighbours
+        let near = max(0, index - neighbours)...min(standing.count - 1, index + neighbours)
+        let isIntroduction = index < AnswerMemory<Float>.introduction
+        return !(isIntroduction ? standing[...] : standing[near]).contains { $0.isNew }
+    }
+
+    private static func words(of model: HopeModel<Float>) -> WordFeatures<Float>? {
+        model.slots?.map(\.value).words.map(WordFeatures.init)
+    }
+
     private mutating func open(
-        _ answers: ArraySlice<LearningText.Answer>, _ levels: SpaceLevels
+        _ answers: [LearningText.Answer], from first: Int, _ levels: SpaceLevels
     ) throws(NumericsError) {
         let model = Self.model(levels, on: Tape(precision: precision))
-        let known = known
+        let words = Self.words(of: model)
         batch = AnswerBatch()
         let room = capacity - levels.slotCount(link)
         let width = levels.configuration.width
         var (rest, targets): ([Float], [Int32]) = ([], [])
-        for answer in answers.prefix(Self.batchAnswers) where targets.count < Self.batchRows {
+        for (index, answer) in zip(first..., answers[first...].prefix(Self.batchAnswers))
+        where targets.count < Self.batchRows {
             batch.count += 1
             let slots = Self.slots(of: answer.reply)
-            guard batch.slots + slots <= room, let cue = cue(of: answer, model, known) else { continue }
+            guard batch.slots + slots <= room, !isKnown(index), let cue = cue(of: answer, levels.configuration, words)
+            else { continue }
             let inputs = answer.prompt + answer.reply
             let count = answer.reply.count + 1
             let x = model.readToSlots(inputs, batch: 1, states: nil).x.value.reshaped([inputs.count, width])
@@ -108,17 +152,15 @@ extension SlotWriter {
         return first
     }
 
-    /// What an answer is to be found by; nil where nothing would find it, or the same is said already.
+    /// What an answer is to be found by; nil where nothing would find it.
     private func cue(
-        of answer: LearningText.Answer, _ model: HopeModel<Float>, _ known: SlotMemory<Float>
+        of answer: LearningText.Answer, _ configuration: HopeConfiguration, _ words: WordFeatures<Float>?
     ) -> AnswerCue<Float>? {
-        guard !answer.reply.isEmpty, let lexicon = model.configuration.conversation,
-            let words = model.slots?.map(\.value).words.map(WordFeatures.init),
-            let reply = lexicon.replies(in: answer.prompt, last: 1).first ?? nil, reply.start == answer.prompt.count
+        guard !answer.reply.isEmpty, let lexicon = configuration.conversation, let words,
+            let reply = lexicon.replies(in: answer.prompt, last: 1).first ?? nil, reply.start == answer.prompt.count,
+            let width = configuration.levels.lazy.compactMap(\.slots?.contextSize).first
         else { return nil }
-        let said = known.answers(answer.prompt + answer.reply, after: [], lexicon, words)
-        if let last = said.last ?? nil, last.weight == 1 { return nil }
-        let cue = AnswerCue(answer.prompt[reply.question], lexicon, words, width: known.contexts.shape[1])
+        let cue = AnswerCue(answer.prompt[reply.question], lexicon, words, width: width)
         return cue.words.isEmpty ? nil : cue
     }
 

@@ -67,6 +67,10 @@ struct SlotWriter: Sendable {
     private let original: SpaceLevels
     /// What stands in their slots.
     lazy var known = original.slotMemory(link)
+    /// The answers among that, whatever they are found by.
+    lazy var knownSentences = AnswerMemory.sentences(in: original.slotValues(link).records)
+    /// Of the document's first answers; the levels before it decide.
+    var standing: [Standing] = []
     /// Σ of the losses of tokens whose contexts say too little, in nats: a text's first words.
     private var unknowable = 0.0
 

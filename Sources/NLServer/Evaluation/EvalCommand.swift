@@ -28,8 +28,12 @@ struct EvalCommand: AsyncParsableCommand {
     @Option(help: "With --url: the space that learns.") var space: String?
     @Option(help: "The model directory (default: the shipped model).") var model: String?
     @Option(help: "Rows, separated by commas (default: base,ours).") var rows = "base,ours"
-    @Option(help: "Numbers of documents learned before scoring, each on a fresh memory (default: 1,10,100,1000).")
-    var counts = "1,10,100,1000"
+    @Option(
+        help: """
+            Numbers of documents learned before scoring, each on a fresh memory (default: 1,10,100,1000; 1,5,10 for \
+            squad-articles).
+            """)
+    var counts: String?
     @Option(help: "Tasks learned (default: all of the set; 10 for banking77).") var tasks: Int?
     @Option(help: "Documents of each task (default: 400 for tofu, 150 for the others).") var perTask: Int?
     @Option(help: "Items asked of each task (default: 20 for tofu, 50 for the others).") var sample: Int?
@@ -123,6 +127,7 @@ struct EvalCommand: AsyncParsableCommand {
             }
             return row
         }
+        let counts = counts ?? (suite == .squadArticles ? "1,5,10" : "1,10,100,1000")
         settings.counts = try counts.split(separator: ",").map { text in
             guard let count = Int(text), count > 0 else {
                 throw EvaluationError("--counts must be numbers above 0, separated by commas, got '\(counts)'")

@@ -64,11 +64,18 @@ struct ModelOptions: ParsableArguments {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw PretrainingError("\(path): no such file, or it may not be read")
         }
+        let configuration: HopeConfiguration
         do {
-            return try JSONDecoder().decode(HopeConfiguration.self, from: data)
+            configuration = try JSONDecoder().decode(HopeConfiguration.self, from: data)
         } catch {
             throw PretrainingError("\(path): \(error)")
         }
+        if let slotted = configuration.levels.first(where: { $0.slots != nil }) {
+            throw PretrainingError(
+                "\(path): level \(slotted.name) has slots, which are laid out over a trained model; take \"slots\" out, and "
+                    + "what \"adapts\" them, and give the model its slots with nlserver add-slots once it is trained")
+        }
+        return configuration
     }
 
     func parsedLevels() throws -> [HopeConfiguration.Level] {

@@ -150,6 +150,29 @@ import Testing
         }
     }
 
+    /// A document that is sent again with a sentence changed is asked for as a whole, and a sentence far from the change
+    /// is not learned again.
+    @Test func aChangedSentenceIsFoundByWhatStandsAroundIt() throws {
+        let asked: [Int32] = [4, 7, 10, 13, 20]
+        let (old, new): ([Int32], [Int32]) = ([4, 7, 5], [4, 7, 11])
+        let around: [[Int32]] = [[10, 14, 16], [13, 17, 19], [20, 22, 23]]
+        let others = (0..<8).map { [24 + Int32($0), 33, 34] }
+        func learn(_ sentences: [[Int32]], into levels: SpaceLevels) throws -> (SpaceLevels, Acquisition.Outcome) {
+            var text = LearningText(others[0], configuration: TinyModel.configuration)
+            text.answers = sentences.map { .init(prompt: Self.asking($0), reply: $0, end: Self.eos) }
+            return try Self.learn(text, into: levels)
+        }
+        let (once, _) = try learn(others + around + [old], into: Self.levels())
+        #expect(Self.reply(once, Self.asking(asked), most: 3) == old)
+        let (again, same) = try learn(others + around + [old], into: once)
+        #expect(same.answersLeft == 12)
+        #expect(again.slotMemory(SlotCases.link).count == once.slotMemory(SlotCases.link).count)
+        let (changed, outcome) = try learn(others + around + [new], into: again)
+        #expect(Self.reply(changed, Self.asking(asked), most: 3) == new)
+        // The introduction, the four before the change, and the change.
+        #expect(outcome.answersLeft == 12 - 2 - 4 - 1)
+    }
+
     @Test func theLastSlotThatLearnedATokenIsKnown() throws {
         var levels = try Self.levels()
         for sentence in [Self.sentence, Self.other, [7, 34]] {

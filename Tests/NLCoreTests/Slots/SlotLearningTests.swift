@@ -110,6 +110,29 @@ import Testing
         #expect(outcome.targetReached && used > 5 && used < 40, "\(used) slots, \(outcome)")
     }
 
+    /// Some tokens are so like others that no value tells them apart; the others are learned long before all steps are taken.
+    @Test func aWindowEndsWhenStepsBringLittle() throws {
+        // A word too common to count leads to other words each time.
+        var tokens = TinyModel.text(seed: 3, length: 60).inputs
+        for place in stride(from: 20, to: 60, by: 4) { tokens[place] = tokens[20] }
+        var settings = Acquisition.Settings()
+        (settings.windowSize, settings.shortLength, settings.longLength) = (64, 20, 40)
+        settings.longTargetShare = 0.7
+        var acquisition = Acquisition(
+            LearningText(tokens, configuration: TinyModel.configuration), into: try SlotCases.levels(),
+            rehearsal: Rehearsal(journal: [], anchors: [], seed: 3), settings: settings)
+        var rounds = 0
+        while true {
+            let event = try acquisition.step()
+            rounds += acquisition.phase == .writing ? 1 : 0
+            guard case .finished(let outcome) = event else { continue }
+            #expect(outcome.targetReached)
+            break
+        }
+        // All steps are 16 rounds.
+        #expect((2...12).contains(rounds), "\(rounds)")
+    }
+
     @Test func consolidationHandsSlotsToTheSlowLevelAsTheyAre() throws {
         let text = TinyModel.text(seed: 1, length: 24)
         let levels = try SlotCases.learn(text, into: SlotCases.levels()).levels

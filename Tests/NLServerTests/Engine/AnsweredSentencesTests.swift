@@ -97,6 +97,13 @@ import Testing
         #expect(model.document(many, settings).answers.count == 120)
         settings.longestAnswered = model.learningText(many).tokenCount - 1
         #expect(model.document(many, settings).answers.isEmpty)
+        // What the daemon is told is what an event notes.
+        var configuration = EngineConfiguration(modelPath: home.model.path, databasePath: "")
+        configuration.longestAnswered = 77
+        #expect(configuration.acquisition(model).learnsAnswers(ofTextOf: 77))
+        #expect(!configuration.acquisition(model).learnsAnswers(ofTextOf: 78))
+        configuration.longestAnswered = 0
+        #expect(configuration.acquisition(model).answers == nil)
         let long = "It is " + String(repeating: "very ", count: 200) + "far? Anna lives in Paris. It is so."
         #expect(model.document(long, settings).answers.count == 1)
         // Without words in slots nothing is found by them.

@@ -128,6 +128,16 @@ import Testing
             let error = #expect(throws: PretrainingError.self) { try PretrainingFixture.run(arguments) }
             #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
         }
+        let slots = "\"slots\" : {\"capacity\" : 8, \"context_size\" : 8}"
+        let slotted = try folder.write(
+            "slotted.json",
+            String(contentsOfFile: first + "/config.json", encoding: .utf8)
+                .replacing("\"name\" : \"slow\"", with: "\"name\" : \"slow\", \(slots)"))
+        let error = #expect(throws: PretrainingError.self) {
+            try PretrainingFixture.run(
+                PretrainingFixture.arguments(data: data, output: folder.path("x"), steps: 1, ["--config", slotted]))
+        }
+        #expect(error?.description.contains("level slow has slots") == true, "\(error?.description ?? "")")
         for arguments in [
             from(first, "x", ["--train-tokenizer", "300"]), ["--data", data, "--output", "x", "--steps", "1"],
         ] {
