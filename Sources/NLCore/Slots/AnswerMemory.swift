@@ -48,6 +48,11 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
     /// The record of a slot that a token leads to.
     static func record(after token: Int32) -> S { -2 - S(token) }
 
+    /// The token that leads to a slot, by its record; nil where none does.
+    private static func token(leadingTo record: S) -> Int32? {
+        record < opening && record != unreachable ? Int32(exactly: -2 - record) : nil
+    }
+
     /// The slots that last learned to say each token in an answer; nil where none has.
     ///
     /// - Parameter end: the token that ends an answer.
@@ -59,8 +64,8 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
             guard own < 0, own != unreachable else { continue }
             let next = slot + 1 < used ? records.pointer[2 * slot + 3] : 0
             // The next slot's record names what leads there, which is what this one says.
-            let said = next < opening && next != unreachable ? Int(exactly: -2 - next) : Int(end)
-            if let said, last.indices.contains(said) { last[said] = slot }
+            let said = Int(token(leadingTo: next) ?? end)
+            if last.indices.contains(said) { last[said] = slot }
         }
         return last
     }
@@ -69,13 +74,12 @@ struct AnswerMemory<S: TensorScalar>: Sendable {
     static func sentences(in records: Tensor<S>) -> Set<[Int32]> {
         var sentences: Set<[Int32]> = []
         var sentence: [Int32]?
-        for slot in 0...SlotMemory<S>.used(records) {
-            let own = slot < SlotMemory<S>.used(records) ? records.pointer[2 * slot + 1] : 0
-            if own == unreachable { continue }
-            if own < opening {
-                // The record names what leads there.
-                sentence?.append(Int32(-2 - own))
-            } else {
+        let used = SlotMemory<S>.used(records)
+        for slot in 0...used {
+            let own = slot < used ? records.pointer[2 * slot + 1] : 0
+            if let token = token(leadingTo: own) {
+                sentence?.append(token)
+            } else if own != unreachable {
                 if let sentence { sentences.insert(sentence) }
                 sentence = own == opening ? [] : nil
             }

@@ -52,7 +52,7 @@ extension SlotWriter {
         _ answers: [LearningText.Answer], from first: Int, levels: inout SpaceLevels
     ) throws(NumericsError) -> AnswersWritten? {
         if standing.count < answers.count {
-            look(at: answers[standing.count...].prefix(Self.batchAnswers), levels)
+            look(at: answers[standing.count...].prefix(Self.batchAnswers), levels.configuration.conversation)
             if standing.count < answers.count { return nil }
         }
         if window == nil { try open(answers, from: first, levels) }
@@ -71,10 +71,8 @@ extension SlotWriter {
         return written
     }
 
-    private mutating func look(at answers: ArraySlice<LearningText.Answer>, _ levels: SpaceLevels) {
-        let (known, sentences) = (known, knownSentences)
-        let lexicon = levels.configuration.conversation
-        let words = Self.words(of: Self.model(levels, on: Tape(precision: precision)))
+    private mutating func look(at answers: ArraySlice<LearningText.Answer>, _ lexicon: ConversationLexicon?) {
+        let (known, sentences, words) = (known, knownSentences, words)
         for answer in answers {
             let isNew = !sentences.contains(answer.reply)
             let heard = known.answers(answer.prompt + answer.reply, after: [], lexicon, words)
@@ -94,15 +92,11 @@ extension SlotWriter {
         return !(isIntroduction ? standing[...] : standing[near]).contains { $0.isNew }
     }
 
-    private static func words(of model: HopeModel<Float>) -> WordFeatures<Float>? {
-        model.slots?.map(\.value).words.map(WordFeatures.init)
-    }
-
     private mutating func open(
         _ answers: [LearningText.Answer], from first: Int, _ levels: SpaceLevels
     ) throws(NumericsError) {
         let model = Self.model(levels, on: Tape(precision: precision))
-        let words = Self.words(of: model)
+        let words = words
         batch = AnswerBatch()
         let room = capacity - levels.slotCount(link)
         let width = levels.configuration.width

@@ -69,6 +69,9 @@ struct SlotWriter: Sendable {
     lazy var known = original.slotMemory(link)
     /// The answers among that, whatever they are found by.
     lazy var knownSentences = AnswerMemory.sentences(in: original.slotValues(link).records)
+    /// How contexts tell words, where they do; no level changes that.
+    lazy var words = Self.model(original, on: Tape(precision: precision)).slots?.map(\.value).words
+        .map(WordFeatures.init)
     /// Of the document's first answers; the levels before it decide.
     var standing: [Standing] = []
     /// Σ of the losses of tokens whose contexts say too little, in nats: a text's first words.

@@ -40,18 +40,17 @@ struct Workbench {
         guard let data = FileManager.default.contents(atPath: options.config) else {
             throw ValidationError("--config \(options.config) cannot be read")
         }
-        configuration = Self.withoutSlots(try JSONDecoder().decode(HopeConfiguration.self, from: data))
+        configuration = Self.plain(try JSONDecoder().decode(HopeConfiguration.self, from: data))
         try configuration.validate()
         parameters = .initial(configuration, seed: options.seed)
         random = SeededRandom(seed: options.seed &+ 1)
     }
 
     /// A fresh model's slots are empty: its levels read, and learn, as those of a model that has none.
-    private static func withoutSlots(_ configuration: HopeConfiguration) -> HopeConfiguration {
-        var result = configuration
+    private static func plain(_ configuration: HopeConfiguration) -> HopeConfiguration {
+        var result = configuration.withoutSlots
         for index in result.levels.indices {
             let adapts = result.levels[index].adapts?.filter { !$0.contains("slots") }
-            result.levels[index].slots = nil
             result.levels[index].adapts = adapts?.isEmpty == false ? adapts : nil
         }
         return result
