@@ -20,6 +20,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: Self.help(.host)) var host: String?
     @Option(help: Self.help(.port)) var port: String?
     @Flag(help: Self.help(.readOnly)) var readOnly = false
+    @Flag(help: Self.help(.relearn)) var relearn = false
     @Option(help: Self.help(.maxBodyBytes)) var maxBodyBytes: String?
     @Option(help: Self.help(.maxDocumentBytes)) var maxDocumentBytes: String?
     @Option(help: Self.help(.maxTokensLimit)) var maxTokensLimit: String?
@@ -60,7 +61,8 @@ struct ServeCommand: AsyncParsableCommand {
     var given: [ServerOption: String] {
         let all: [(ServerOption, String?)] = [
             (.config, config), (.model, model), (.database, database), (.host, host), (.port, port),
-            (.readOnly, readOnly ? "true" : nil), (.maxBodyBytes, maxBodyBytes), (.maxDocumentBytes, maxDocumentBytes),
+            (.readOnly, readOnly ? "true" : nil), (.relearn, relearn ? "true" : nil), (.maxBodyBytes, maxBodyBytes),
+            (.maxDocumentBytes, maxDocumentBytes),
             (.maxTokensLimit, maxTokensLimit), (.maxQueue, maxQueue), (.maxConcurrent, maxConcurrent),
             (.maxLearningQueue, maxLearningQueue), (.maxSessions, maxSessions), (.threads, threads),
             (.maxSpaces, maxSpaces), (.maxImportBytes, maxImportBytes), (.snapshotEvery, snapshotEvery),

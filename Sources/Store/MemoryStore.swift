@@ -180,6 +180,7 @@ public final class MemoryStore: Sendable {
                 try tx.discardJobStates()
             }
             report.resumedJobs = try tx.recoverJobs()
+            if report.adoptedFrom != nil { report.relearningJobs = try tx.queueRelearning() }
             report.droppedSessions = try tx.recoverSessions()
             try tx.indexMissingPassages()
             report.spaces = try tx.recoverSpaces()

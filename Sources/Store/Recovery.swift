@@ -32,6 +32,8 @@ public struct RecoveryReport: Sendable, Hashable {
     public internal(set) var isNewDatabase = false
     /// The model whose database was taken over (``OtherModelPolicy/adopt``).
     public internal(set) var adoptedFrom: ModelFingerprint?
+    /// Ids of jobs that wait because of that: each learns its space's log again.
+    public internal(set) var relearningJobs: [String] = []
     /// By id.
     public internal(set) var spaces: [Space] = []
     /// Ids of jobs that were running when the process ended and are queued again, oldest first.

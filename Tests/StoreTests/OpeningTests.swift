@@ -112,6 +112,7 @@ import Testing
         #expect(report.adoptedFrom == .first)
         #expect(report.droppedSessions.map(\.id) == ["s"])
         #expect(report.resumedJobs == [jobID])
+        #expect(report.relearningJobs.count == 1)
         #expect(report.spaces == [.init(space: "default", generation: nil, damaged: [], eventsToReplay: 1)])
         try store.read { reader throws in
             #expect(try reader.jobState(jobID) == nil)
@@ -122,9 +123,41 @@ import Testing
         try store.transaction { tx throws in
             #expect(try tx.persistGeneration(.sample(seed: 9)).number == 2)
             #expect(try tx.pruneGenerations(space: "default", keep: 1) == [], "the old model's are kept")
+            // What waits comes after the log.
+            let first = try #require(try tx.startNextJob())
+            #expect((first.id, first.kind) == (report.relearningJobs.first, .relearn))
+            #expect(try tx.relearningJob(space: "default") == first)
+            try tx.finishJob(first.id, as: .learned)
+            #expect(try tx.relearningJob(space: "default") == nil)
+            #expect(try tx.startNextJob()?.id == jobID)
         }
         try store.close()
         #expect(throws: StoreError.otherModel(database: .second, offered: .first)) { try database.open() }
+        try database.expectSound()
+    }
+
+    @Test func whatAnotherModelLearnedIsUnlearned() throws {
+        let database = TemporaryDatabase()
+        try database.withStore { store, _ throws in
+            try store.transaction { tx throws in
+                let job = try tx.accept(DocumentDraft(id: "d", text: "a fact", tokenCount: 2)).job
+                _ = try tx.startNextJob()
+                try tx.appendEvent(space: "default", sequence: 1, kind: .learn, document: "d", seed: 1)
+                try tx.updateDocument(space: "default", id: "d", status: .learned, losses: DocumentLosses(now: 1))
+                try tx.finishJob(job.id, as: .learned)
+                try tx.createSpace("empty")
+            }
+        }
+        let (store, report) = try database.open(fingerprint: .second, ifOtherModel: .adopt)
+        let document = try #require(try store.read { try $0.document(space: "default", id: "d") })
+        #expect((document.status, document.losses.now) == (.unlearned, nil))
+        #expect(report.relearningJobs.count == 1, "nothing was learned in the other space")
+        _ = try store.transaction { try $0.startNextJob() }
+        try store.close()
+        // A third model takes over while the second learns: the same job begins again.
+        let (again, second) = try database.open(fingerprint: .first, ifOtherModel: .adopt)
+        #expect(second.relearningJobs == report.relearningJobs)
+        try again.close()
         try database.expectSound()
     }
 

@@ -233,6 +233,15 @@ public struct LevelOptimizer: Sendable, Hashable {
     /// Longest G/n that is followed; a longer one is shortened to it.
     public var clip = 1.0
 
+    /// β of the momentum that a configuration may set; nil of rules that take none.
+    public var configurableMomentum: Double? {
+        switch rule {
+        case .adamw: beta1
+        case .muon: momentum
+        default: nil
+        }
+    }
+
     /// A rule by its name in the configuration; nil is AdamW, and its momentum, nil for the rule's own.
     public init(name: String?, learningRate: Double, momentum: Double? = nil) throws(ConfigurationError) {
         guard let rule = Rule(rawValue: name ?? Rule.adamw.rawValue) else {

@@ -38,6 +38,10 @@ struct ServerConfiguration: Sendable, Equatable {
         host = try reader.text(.host) ?? host
         port = try reader.integer(.port, 0...65_535)
         engine.isReadOnly = try reader.value(.readOnly, "true or false", OptionValue.boolean)
+        engine.relearns = try reader.value(.relearn, "true or false", OptionValue.boolean)
+        if engine.relearns && engine.isReadOnly {
+            throw reader.refuse(.relearn, "false with --read-only, which learns nothing")
+        }
         maxBodyBytes = try reader.bytes(.maxBodyBytes)
         engine.maxDocumentBytes = try reader.bytes(.maxDocumentBytes)
         maxTokensLimit = try reader.integer(.maxTokensLimit, 1...1_000_000)
@@ -89,6 +93,7 @@ struct ServerConfiguration: Sendable, Equatable {
                 case .host: host
                 case .port: "\(port)"
                 case .readOnly: "\(e.isReadOnly)"
+                case .relearn: "\(e.relearns)"
                 case .maxBodyBytes: "\(maxBodyBytes)"
                 case .maxDocumentBytes: "\(e.maxDocumentBytes)"
                 case .maxTokensLimit: "\(maxTokensLimit)"

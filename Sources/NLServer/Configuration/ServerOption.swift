@@ -4,6 +4,7 @@
 enum ServerOption: String, CaseIterable, Sendable {
     case config, model, database, host, port
     case readOnly = "read-only"
+    case relearn
     case maxBodyBytes = "max-body-bytes"
     case maxDocumentBytes = "max-document-bytes"
     case maxTokensLimit = "max-tokens-limit"
@@ -54,6 +55,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .host: "127.0.0.1"
         case .port: "8080"
         case .readOnly: "false"
+        case .relearn: "false"
         case .maxBodyBytes: "8MiB"
         case .maxDocumentBytes: "1MiB"
         case .maxTokensLimit: "4096"
@@ -98,6 +100,7 @@ enum ServerOption: String, CaseIterable, Sendable {
         case .host: "The address to listen on."
         case .port: "The port to listen on; 0 takes a free one and logs it."
         case .readOnly: "Change nothing on disk: no documents, sessions or consolidations."
+        case .relearn: "Take over a database that another model wrote, and learn again on this one what it has learned."
         case .maxBodyBytes: "Largest request body; more is 413. A stream of documents is not limited by it."
         case .maxDocumentBytes: "Longest document, in UTF-8 bytes; more is 413."
         case .maxTokensLimit: "Most tokens one request may ask for."

@@ -26,6 +26,7 @@ struct WireLevel: Encodable, Sendable {
     var surprise: WireSurprise
     @Nullable var optimizer: String?
     @Nullable var learningRate: Double?
+    @Nullable var momentum: Double?
     var nextDue: String
     var bytes: Int
     @Nullable var slots: WireSlots?
@@ -46,6 +47,7 @@ struct WireLevel: Encodable, Sendable {
         surprise = WireSurprise(last: record.lastSurprise, mean: record.meanSurprise)
         optimizer = record.optimizer
         learningRate = record.learningRate
+        momentum = record.momentum
         nextDue = record.nextDue
         bytes = record.byteCount
         slots = record.slots.map { WireSlots(used: $0.used, capacity: $0.capacity) }

@@ -8,6 +8,8 @@ struct EngineConfiguration: Sendable, Equatable {
     var modelPath: String
     var databasePath: String
     var isReadOnly = false
+    /// Take over a database that another model wrote, and learn its log again; else it is refused.
+    var relearns = false
     /// Generations and scorings waiting for a place in the batch; more is ``EngineError/overloaded(queue:retryAfter:)``.
     var maxQueue = 64
     /// Learning jobs waiting.

@@ -67,6 +67,22 @@ extension EngineError {
                 + "wait until that has succeeded to \(action).")
     }
 
+    /// 409: the levels do not hold yet what the space's log says, so nothing may take them over.
+    static func relearningPends(space: String, job: String, action: String) -> EngineError {
+        .conflict(
+            code: "relearning_pending",
+            message: "Space '\(space)' is being learned again on another model (job '\(job)'). Wait until that job has "
+                + "ended to \(action).")
+    }
+
+    /// 409: half of a space's log is no state to go on from.
+    static func relearningIsFinal(_ job: String) -> EngineError {
+        .conflict(
+            code: "relearning_is_final",
+            message: "Job '\(job)' cannot be cancelled: it learns the space again on the model that is served now. To "
+                + "go back to the former model, start the daemon with that one and --relearn.")
+    }
+
     /// 409: the document's text went when its deletion was acknowledged; only the rebuild is left, and without that
     /// the levels would hold what nobody can see any more.
     static func forgettingIsFinal(_ job: String) -> EngineError {

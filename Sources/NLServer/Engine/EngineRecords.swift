@@ -39,7 +39,7 @@ struct DocumentAcceptance: Sendable {
 }
 
 struct DocumentRecord: Sendable {
-    /// `unlearned`: a restore went back to before it was learned.
+    /// `unlearned`: a restore went back to before it was learned, or it waits to be learned again on another model.
     enum Status: String, Sendable, CaseIterable { case queued, learning, learned, failed, cancelled, unlearned }
 
     var id: String
@@ -68,8 +68,8 @@ struct DocumentRecord: Sendable {
 }
 
 struct JobRecord: Sendable {
-    enum Kind: String, Sendable, CaseIterable { case learn, consolidate, forget, restore }
-    /// `learned` ends a learn job, `adopted` and `rejected` end a consolidation, `forgotten` a rebuild, `restored` a
+    enum Kind: String, Sendable, CaseIterable { case learn, consolidate, forget, restore, relearn }
+    /// `learned` ends a learn job and a relearn job, `adopted` and `rejected` end a consolidation, `forgotten` a rebuild, `restored` a
     /// restore.
     enum Status: String, Sendable, CaseIterable {
         case queued, running, learned, adopted, rejected, forgotten, restored, failed, cancelled
@@ -185,6 +185,8 @@ struct LevelRecord: Sendable {
     /// `nil` where the update rule is part of the forward pass or there is none.
     var optimizer: String?
     var learningRate: Double?
+    /// β of the optimizer's momentum; `nil` where the rule has none that is set.
+    var momentum: Double?
     /// In words: `after 48 tokens`, `at consolidation`, `never`; with the moment if there is one.
     var nextDue: String
     /// Size of the level's state as persisted.

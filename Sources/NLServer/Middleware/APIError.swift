@@ -106,7 +106,8 @@ extension APIError {
         case .databaseOfAnotherModel(let path, let expected, let found):
             self.init(
                 status: .serviceUnavailable, code: "database_of_another_model",
-                message: "\(path) belongs to model \(found), not \(expected).")
+                message: "\(path) belongs to model \(found), not \(expected). Start the daemon with that model, with "
+                    + "another database, or with --relearn to learn again on this model what the database has.")
         }
     }
 

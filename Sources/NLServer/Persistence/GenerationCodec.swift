@@ -40,10 +40,15 @@ enum GenerationCodec {
 
     /// The levels of a stored generation.
     ///
-    /// - Throws: ``LevelCodecError`` or ``LevelStateError`` if they are not those of the model.
+    /// - Throws: ``GenerationOfAnotherModel``; ``LevelCodecError`` or ``LevelStateError`` if they are not those of the
+    ///   model.
     static func levels(
         of generation: Generation, model: LoadedModel
     ) throws -> (levels: SpaceLevels, metadata: Metadata) {
+        guard generation.record.fingerprint == model.fingerprint else {
+            throw GenerationOfAnotherModel(
+                number: generation.record.number, fingerprint: generation.record.fingerprint)
+        }
         let metadata = try generation.record.metadata.decoded(as: Metadata.self)
         let levels = try model.levels.filter { $0.role != .reading }.map { definition in
             guard let stored = generation.levels.first(where: { $0.name == definition.name }),
@@ -60,4 +65,11 @@ enum GenerationCodec {
         }
         return (all, metadata)
     }
+}
+
+/// A generation that another model learned: its levels mean nothing beside this one.
+struct GenerationOfAnotherModel: Error, CustomStringConvertible {
+    let number: Int64
+    let fingerprint: ModelFingerprint
+    var description: String { "generation \(number) was learned by another model, \(fingerprint)" }
 }

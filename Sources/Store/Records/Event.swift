@@ -107,6 +107,11 @@ extension StoreReader {
         }
     }
 
+    /// Whether an event is still in the log: deleting a document takes those that learned it out.
+    public func hasEvent(_ event: EventRecord) throws -> Bool {
+        try events(space: event.space, after: event.sequence - 1, limit: 1).first?.sequence == event.sequence
+    }
+
     func eventCount(space: String, after sequence: Int64) throws -> Int {
         try on(StoreRow("event", space)) { db in
             try Int.fetchOne(

@@ -15,7 +15,7 @@ public struct JobKind: RawRepresentable, Sendable, Hashable {
     public static let consolidate = JobKind(rawValue: "consolidate")
     /// Rebuilds a space without a document that was deleted.
     public static let forget = JobKind(rawValue: "forget")
-    /// Replays the journal on a new model, or after damage.
+    /// Learns a space's log again on the model that took the database over (``OtherModelPolicy/adopt``).
     public static let relearn = JobKind(rawValue: "relearn")
     /// Goes back to a snapshot.
     public static let restore = JobKind(rawValue: "restore")
@@ -27,7 +27,7 @@ public enum JobStatus: String, Sendable, Hashable, CaseIterable {
     case queued
     /// At work.
     case running
-    /// Learned its document.
+    /// Learned its document, or its space again.
     case learned
     /// Its candidate was adopted.
     case adopted

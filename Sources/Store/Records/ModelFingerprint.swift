@@ -28,7 +28,8 @@ public enum OtherModelPolicy: Sendable {
     /// Throw ``StoreError/otherModel(database:offered:)``.
     case refuse
     /// Take the database over: documents, event log and histories stay, old generations stay under their own
-    /// fingerprint and are not read, sessions (states of the old model) are deleted, jobs half way start again.
+    /// fingerprint and are not read, sessions (states of the old model) are deleted, jobs half way start again. What
+    /// was learned is `unlearned` until a job of each space, its first, has learned the log again.
     case adopt
 }
 

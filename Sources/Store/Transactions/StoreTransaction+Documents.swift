@@ -151,6 +151,11 @@ extension StoreTransaction {
     }
 
     private func repeated(_ known: DocumentRecord) throws -> Acceptance {
+        if known.status == .unlearned, let job = try relearningJob(space: known.space),
+            try journal(space: known.space).contains(where: { $0.document == known.id })
+        {
+            return Acceptance(document: known, job: job, outcome: .duplicate)
+        }
         switch known.status {
         case .failed, .cancelled, .unlearned:
             let document = try updateDocument(space: known.space, id: known.id, status: .queued)

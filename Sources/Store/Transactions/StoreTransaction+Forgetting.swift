@@ -24,16 +24,22 @@ extension StoreTransaction {
                 sql: "SELECT min(sequence) FROM event WHERE space_id = ? AND document_id = ? AND kind = 'learn'",
                 arguments: [space, id])
             let generation = try Int64.fetchOne(
-                db, sql: "SELECT min(number) FROM generation WHERE space_id = ? AND event >= ?",
-                arguments: [space, first])
+                db,
+                sql: """
+                    SELECT coalesce(min(number), (SELECT next_generation FROM space WHERE id = ?1)) FROM generation
+                        WHERE space_id = ?1 AND event >= ?2 AND fingerprint_id = (SELECT max(id) FROM fingerprint)
+                    """, arguments: [space, first])
             let count = try Int.fetchOne(
                 db, sql: "SELECT count(*) FROM event WHERE space_id = ? AND document_id = ? AND kind = 'learn'",
                 arguments: [space, id])
             // A document that was learned again after a restore no longer says which generation held it first; none
             // did before its first event.
             let safe = try Int64.fetchOne(
-                db, sql: "SELECT coalesce(max(number), 0) + 1 FROM generation WHERE space_id = ? AND event < ?",
-                arguments: [space, first])
+                db,
+                sql: """
+                    SELECT coalesce(max(number), 0) + 1 FROM generation
+                        WHERE space_id = ? AND event < ? AND fingerprint_id = (SELECT max(id) FROM fingerprint)
+                    """, arguments: [space, first])
             let firstGeneration = count == 1 ? document.firstGeneration ?? generation : safe
             let states = try Int64.fetchAll(
                 db, sql: "SELECT state_id FROM job WHERE space_id = ? AND document_id = ? AND state_id IS NOT NULL",
@@ -141,7 +147,8 @@ extension StoreTransaction {
             let doomed = try Row.fetchAll(
                 db,
                 sql: """
-                    SELECT id, number FROM generation WHERE space_id = ? AND event >= ? AND number <> ?
+                    SELECT id, number, fingerprint_id = (SELECT max(id) FROM fingerprint) AS is_current
+                        FROM generation WHERE space_id = ? AND event >= ? AND number <> ?
                     ORDER BY number
                     """, arguments: [space, event, kept])
             var states: [Int64] = []
@@ -152,7 +159,8 @@ extension StoreTransaction {
                 try run("DELETE FROM generation WHERE id = ?", [row["id"] as Int64])
             }
             let numbers = doomed.map { $0["number"] as Int64 }
-            if let first = numbers.first {
+            // What history has of a former model lies before its own.
+            if let first = doomed.first(where: { $0["is_current"] })?["number"] as Int64? {
                 try run(
                     "DELETE FROM level_history WHERE space_id = ? AND generation >= ? AND generation <> ?",
                     [space, first, kept])

@@ -53,6 +53,15 @@ extension StoreReader {
         }
     }
 
+    /// The job that has still to learn a space's log again; nil where there is none.
+    public func relearningJob(space: String) throws -> JobRecord? {
+        try on(StoreRow("job", space)) { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT * FROM job WHERE space_id = ? AND kind = ? AND status IN ('queued', 'running')")
+            return try Row.fetchOne(statement, arguments: [space, JobKind.relearn.rawValue]).map(JobRecord.init)
+        }
+    }
+
     fileprivate func requireJob(_ id: String) throws -> JobRecord {
         guard let record = try job(id) else { throw StoreError.notFound(StoreRow("job", id)) }
         return record
@@ -195,7 +204,12 @@ extension StoreTransaction {
     func discardJobStates() throws {
         try on(StoreRow("job")) { db in
             let states = try Int64.fetchAll(db, sql: "SELECT state_id FROM job WHERE state_id IS NOT NULL")
-            try run("UPDATE job SET state_id = NULL, progress = 0, detail = '{}' WHERE state_id IS NOT NULL", [])
+            // What asked for a consolidation stays: its seed depends on it.
+            try run(
+                """
+                UPDATE job SET state_id = NULL, progress = 0, detail = json_remove(detail, '$.learning')
+                    WHERE state_id IS NOT NULL
+                """, [])
             try releaseStates(states, owner: StoreRow("job"))
         }
     }

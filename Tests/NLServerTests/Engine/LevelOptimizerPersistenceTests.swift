@@ -47,7 +47,7 @@ import Testing
         let home = try EngineHome()
         var configuration = TestModel.configuration
         configuration.levels[0].optimizer = "dgd"
-        configuration.levels[1].optimizer = "muon"
+        (configuration.levels[1].optimizer, configuration.levels[1].momentum) = ("muon", 0.8)
         (configuration.levels[2].optimizer, configuration.levels[2].adapts) = ("dgd", ["cms"])
         try TestModel.write(to: home.model, configuration: configuration)
         let bits = try await home.run { engine async throws in
@@ -55,7 +55,9 @@ import Testing
             try await engine.makeSession("s")
             let levels = try await engine.levels(space: "default", session: "s").levels
             #expect(levels.first { $0.name == "medium" }?.optimizer == "muon")
+            #expect(levels.first { $0.name == "medium" }?.momentum == 0.8)
             #expect(levels.first { $0.name == "fast" }?.optimizer == "dgd")
+            #expect(levels.first { $0.name == "fast" }?.momentum == nil)
             try await engine.answer(.test(.tokens(randomTokens(40, seed: 45)), session: "s", maxTokens: 0))
             #expect(try await engine.fastLevel(of: "s").deltaNorm > 0)
             _ = try await engine.end(of: engine.consolidate(space: "default"))

@@ -311,12 +311,12 @@ import Testing
 
 extension HopeEngine {
     /// Makes a snapshot of the default space.
-    fileprivate func keep(_ name: String) async throws -> SnapshotRecord {
+    func keep(_ name: String) async throws -> SnapshotRecord {
         try await createSnapshot(SnapshotCreation(space: "default", name: name))
     }
 
     /// Restores a snapshot and waits for it.
-    fileprivate func restore(_ snapshot: SnapshotRecord) async throws {
+    func restore(_ snapshot: SnapshotRecord) async throws {
         let job = try await end(of: restoreSnapshot(snapshot.id, space: snapshot.space))
         #expect(job.status == .restored)
     }

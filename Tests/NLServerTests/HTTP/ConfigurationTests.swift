@@ -43,7 +43,7 @@ import Testing
 
     @Test func everyOptionCanBeSetEverywhereAndIsShownByHelp() throws {
         let help = ServeCommand.helpMessage(columns: 4000)
-        let words = ["--read-only": "true"]
+        let words = ["--read-only": "true", "--relearn": "true"]
         for option in ServerOption.allCases {
             #expect(help.contains(option.flag))
             #expect(help.contains(option.help), "\(option.flag)")
@@ -96,6 +96,14 @@ import Testing
             #expect(error?.description.contains(place) == true)
             #expect(error?.description.contains(accepted) == true, "\(error?.description ?? "")")
         }
+    }
+
+    @Test func relearningIsRefusedWhereNothingLearns() throws {
+        #expect(try configuration([.relearn: "true"]).engine.relearns)
+        let error = #expect(throws: ConfigurationError.self) {
+            try configuration([.relearn: "true", .readOnly: "true"])
+        }
+        #expect(error?.description.contains("--read-only") == true)
     }
 
     @Test func unknownKeysOfTheFileAreRefusedAndUnknownVariablesReported() throws {

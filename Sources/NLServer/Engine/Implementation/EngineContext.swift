@@ -24,6 +24,9 @@ struct EngineContext: Sendable {
     let notices: NoticeBoard
     let logger: Logger
 
+    /// Under what the operator is told that a space is to be learned again on another model.
+    static func relearningKey(_ space: String) -> String { "relearn/\(space)" }
+
     /// What `/v1/models` says.
     var modelDescription: ModelDescription {
         var description = model.description

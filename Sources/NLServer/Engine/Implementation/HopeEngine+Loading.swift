@@ -18,10 +18,11 @@ extension HopeEngine {
                 "weights": "\(layout.precision.rawValue): \(layout.held.description)",
                 "weight_bytes": "\(layout.held.bytes)",
             ])
-        let (store, report) = try open(configuration.databasePath, for: model)
+        let (store, report) = try open(configuration, for: model)
         do {
             let context = makeContext(configuration, model: model, store: store, layout, logger)
             announce(report, context)
+            try announceRelearning(context)
             let spaces = try loadSpaces(context)
             return try start(context, spaces: spaces)
         } catch {
@@ -46,10 +47,14 @@ extension HopeEngine {
         logger.info("compute", metadata: ["matrix_products": "\(MatrixProduct.description)"])
     }
 
-    private static func open(_ path: String, for model: LoadedModel) throws -> (MemoryStore, RecoveryReport) {
+    private static func open(
+        _ configuration: EngineConfiguration, for model: LoadedModel
+    ) throws -> (MemoryStore, RecoveryReport) {
+        let path = configuration.databasePath
         do {
             return try MemoryStore.open(
-                at: path, fingerprint: model.fingerprint, formerly: model.formerFingerprints)
+                at: path, fingerprint: model.fingerprint, formerly: model.formerFingerprints,
+                ifOtherModel: configuration.relearns ? .adopt : .refuse)
         } catch StoreError.otherModel(let database, let offered) {
             throw EngineError.databaseOfAnotherModel(
                 path: path, expected: offered.description, found: database.description)
@@ -84,6 +89,17 @@ extension HopeEngine {
         return Running(context: context, serving: serving, learner: learner)
     }
 
+    /// Tells the operator which spaces know a part of what they are said to know.
+    private static func announceRelearning(_ context: EngineContext) throws {
+        for space in try context.store.read({ try $0.spaces().map(\.id) }) {
+            guard let job = try context.store.read({ try $0.relearningJob(space: space) }) else { continue }
+            let when = context.configuration.isReadOnly ? "; not while the daemon is read-only" : ""
+            context.notices.post(
+                "space \"\(space)\" is to be learned again on this model: job \(job.id)\(when)",
+                key: EngineContext.relearningKey(space))
+        }
+    }
+
     /// Tells the operator what opening the database found.
     private static func announce(_ report: RecoveryReport, _ context: EngineContext) {
         let (logger, notices) = (context.logger, context.notices)
@@ -97,7 +113,16 @@ extension HopeEngine {
                 notices.post(fact, key: "damaged/\(space.space)/\(damaged.number)")
             }
         }
-        for session in report.droppedSessions {
+        if let former = report.adoptedFrom {
+            logger.notice(
+                "the database of another model is taken over",
+                metadata: [
+                    "former": "\(former)", "jobs": "\(report.relearningJobs.joined(separator: ","))",
+                    "sessions_ended": "\(report.droppedSessions.count)",
+                ])
+        }
+        // Those of a former model end with it, as was asked for.
+        for session in report.droppedSessions where report.adoptedFrom == nil {
             logger.error("session lost", metadata: ["session": "\(session.id)", "reason": "\(session.reason)"])
             notices.post("session \"\(session.id)\" was lost: \(session.reason)", key: "session/\(session.id)")
         }

@@ -30,7 +30,8 @@ struct LevelReporter: Sendable {
             updates: level.counters.updates, lastUpdate: lastUpdate, deltaNorm: norm,
             relativeDrift: relativeDrift(norm, of: definition.name), lastSurprise: level.counters.lastSurprise,
             meanSurprise: level.counters.meanSurprise, optimizer: definition.optimizer.rule.rawValue,
-            learningRate: level.learningRate, nextDue: nextDue ?? Self.nextDue(level), byteCount: level.byteCount,
+            learningRate: level.learningRate, momentum: definition.optimizer.configurableMomentum,
+            nextDue: nextDue ?? Self.nextDue(level), byteCount: level.byteCount,
             slots: level.slots.map { LevelRecord.Slots(used: $0.used, capacity: $0.capacity) })
     }
 

@@ -159,10 +159,14 @@ extension LearningJournal {
 }
 
 extension StoreReader {
-    /// Until a space has been rebuilt, whatever takes its levels over would take over what is to be forgotten.
+    /// Until a space has been rebuilt, whatever takes its levels over would take over what is to be forgotten; until it
+    /// has been learned again on another model, levels that are not what its log says.
     ///
     /// - Throws: ``EngineError/conflict(code:message:)``.
-    func requireNothingToForget(in space: String, for action: String) throws {
+    func requireSettled(_ space: String, for action: String) throws {
+        if let job = try relearningJob(space: space) {
+            throw EngineError.relearningPends(space: space, job: job.id, action: action)
+        }
         let pending = try pendingForgettings(space: space)
         guard let failed = pending.first else { return }
         // One that is still to run leaves out what an earlier one failed to.

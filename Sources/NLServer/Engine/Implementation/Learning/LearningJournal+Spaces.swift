@@ -12,7 +12,7 @@ extension StoreReader {
         guard let quotas = try space(id)?.quotas, quotas != Store.SpaceQuotas() else { return }
         let usage = try usage(space: id)
         let remedy = "Raise or remove it with PATCH /v1/spaces/\(id), or use another space."
-        if let added, let limit = quotas.documents, usage.documents > limit {
+        if added != nil, let limit = quotas.documents, usage.documents > limit {
             throw EngineError.quotaExceeded(
                 message: "Space '\(id)' may hold \(limit) documents (quotas.documents) and holds "
                     + "\(usage.documents - 1). \(remedy)")
@@ -36,17 +36,22 @@ extension LearningJournal {
     func cancelJobs(of space: String) async throws {
         let (cancelled, running) = try await database { store in
             try store.transaction { transaction in
-                // What is to be forgotten is to be forgotten, should the space stay after all.
+                // What is to be forgotten or learned again is to be that, should the space stay after all.
                 let cancelled = try transaction.jobs(space: space, status: .queued, .init(limit: Self.allJobs)).items
-                    .filter { $0.kind != .forget }.map { try transaction.cancelQueuedJob($0.id) }
+                    .filter { $0.kind != .forget && $0.kind != .relearn }.map { try transaction.cancelQueuedJob($0.id) }
                 let running = try transaction.jobs(space: space, status: .running, .init(limit: Self.allJobs)).items
-                return (cancelled, running.map(\.id))
+                return (cancelled, running)
             }
         }
         announce(cancelled)
-        for id in running {
+        for job in running {
+            if job.kind == .relearn {
+                // The learner puts it back and waits, long enough for the space to be deleted with it.
+                signals.cancel(job: job.id)
+                continue
+            }
             do {
-                _ = try await cancel(id)
+                _ = try await cancel(job.id)
             } catch EngineError.conflict, EngineError.notFound {
                 // It has just ended by itself.
             }

@@ -173,6 +173,7 @@ final class LearningJournal: Sendable {
                         code: "job_ended", message: "Job '\(id)' has ended as \(record.status.rawValue).")
                 }
                 guard record.kind != .forget else { throw EngineError.forgettingIsFinal(id) }
+                guard record.kind != .relearn else { throw EngineError.relearningIsFinal(id) }
                 return record.status == .queued ? try transaction.cancelQueuedJob(id) : record
             }
         }

@@ -132,7 +132,7 @@ extension LearningLoop {
         }
     }
 
-    private func newGeneration(
+    func newGeneration(
         _ levels: SpaceLevels, outcome: Consolidation.Outcome, event: Int64, job: String?, in space: SpaceMemory
     ) -> NewGeneration {
         NewGeneration(

@@ -128,7 +128,7 @@ extension LearningLoop {
         }
     }
 
-    private func newGeneration(
+    func newGeneration(
         _ levels: SpaceLevels, outcome: Acquisition.Outcome, event: Int64, job: String?, in space: SpaceMemory
     ) -> NewGeneration {
         // Nothing learned, as of a text that was known already, leaves every tensor as it was.

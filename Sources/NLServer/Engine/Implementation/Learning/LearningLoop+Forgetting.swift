@@ -70,7 +70,7 @@ extension LearningLoop {
 
     /// Everything that levels depend on, after a place in the log. What a restore took back is not among it, and so
     /// neither is the restore.
-    private func events(of space: String, in log: EffectiveLog, after start: Int64) throws -> [EventRecord] {
+    func events(of space: String, in log: EffectiveLog, after start: Int64) throws -> [EventRecord] {
         var found: [EventRecord] = []
         var position = start
         while true {

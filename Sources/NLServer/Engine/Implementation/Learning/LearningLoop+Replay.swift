@@ -8,6 +8,8 @@ extension LearningLoop {
     ///
     /// Each event is done with its own settings and seed, so the levels end as they were, to the last bit.
     func replay(_ name: String) throws {
+        // Another model's: it is learned again, not replayed.
+        guard try context.store.read({ try $0.relearningJob(space: name) }) == nil else { return }
         var isAnnounced = false
         while let space = spaces[name] {
             let events = try context.store.read { try $0.events(space: name, after: space.event, limit: 1) }
@@ -40,14 +42,19 @@ extension LearningLoop {
         } catch let interruption as LearningInterruption {
             throw interruption
         } catch {
-            // One event that cannot be repeated (its document's text is damaged) must not cost those after it.
-            context.logger.error(
-                "event cannot be replayed", metadata: ["event": "\(event.sequence)", "error": "\(error)"])
-            context.notices.post(
-                "event \(event.sequence) of space \"\(space.name)\" cannot be replayed: \(error)",
-                key: "event/\(space.name)/\(event.sequence)")
-            spaces[space.name]?.event = event.sequence
+            skip(event, because: error)
         }
+    }
+
+    /// Goes on without an event: one that cannot be repeated (its document's text is damaged) must not cost those after
+    /// it.
+    func skip(_ event: EventRecord, because error: any Error) {
+        context.logger.error(
+            "event cannot be replayed", metadata: ["event": "\(event.sequence)", "error": "\(error)"])
+        context.notices.post(
+            "event \(event.sequence) of space \"\(event.space)\" cannot be replayed: \(error)",
+            key: "event/\(event.space)/\(event.sequence)")
+        spaces[event.space]?.event = event.sequence
     }
 
     /// A replay is exact only with the anchors of its time; others are reported.

@@ -30,7 +30,9 @@ extension LearningLoop {
                     try transaction.newestGenerationRecord(space: name) != nil
                 else { return nil }
                 // Made when the space has been rebuilt, which is a generation to be kept as well.
-                guard try transaction.pendingForgettings(space: name).isEmpty else { return nil }
+                guard try transaction.pendingForgettings(space: name).isEmpty,
+                    try transaction.relearningJob(space: name) == nil
+                else { return nil }
                 let made = try transaction.createSnapshot(space: name, name: label, isAutomatic: true)
                 try transaction.pruneAutomaticSnapshots(space: name, keep: keep)
                 return made

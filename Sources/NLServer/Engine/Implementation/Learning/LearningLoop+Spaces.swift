@@ -30,6 +30,7 @@ extension LearningLoop {
             spaces[name] = nil
             measuring.drop(name)
             context.journal.retention.withLock { $0[name] = nil }
+            context.notices.clear(key: EngineContext.relearningKey(name))
         }
         for name in names.sorted() {
             do {

@@ -93,10 +93,15 @@ final class LearningLoop {
             case .consolidate: try consolidate(job)
             case .forget: try forget(job)
             case .restore: try restore(job)
+            case .relearn: try relearn(job)
             default: throw UnknownJobKind(kind: job.kind.rawValue)
             }
         } catch LearningInterruption.stopped {
             throw LearningInterruption.stopped
+        } catch let error where job.kind == .relearn {
+            try putBack(job)
+            if case LearningInterruption.cancelled = error { return true }
+            throw error
         } catch LearningInterruption.cancelled {
             try end(job, as: .cancelled, because: nil)
         } catch {

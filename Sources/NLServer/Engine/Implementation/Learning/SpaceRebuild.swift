@@ -25,6 +25,16 @@ struct SpaceRebuild {
         let job: String
         let outcome: Consolidation.Outcome
         let detail: ConsolidationDetail
+
+        /// What the log of consolidations says of it from now on.
+        ///
+        /// - Parameter generation: the one it is part of.
+        func record(space: String, generation: Int64) throws -> Store.ConsolidationRecord {
+            Store.ConsolidationRecord(
+                space: space, job: job, trigger: "", started: .now, finished: .now,
+                verdict: outcome.isAdopted ? .adopted : .rejected, reason: outcome.reason, tokens: outcome.tokens,
+                generation: outcome.isAdopted ? generation : nil, losses: try JSONText(encoding: detail))
+        }
     }
 
     /// What it began from.
@@ -90,12 +100,7 @@ extension SpaceRebuild {
             }
         }
         for done in consolidated {
-            try transaction.rewriteConsolidation(
-                Store.ConsolidationRecord(
-                    space: name, job: done.job, trigger: "", started: .now, finished: .now,
-                    verdict: done.outcome.isAdopted ? .adopted : .rejected, reason: done.outcome.reason,
-                    tokens: done.outcome.tokens, generation: done.outcome.isAdopted ? generation.number : nil,
-                    losses: try JSONText(encoding: done.detail)))
+            try transaction.rewriteConsolidation(try done.record(space: name, generation: generation.number))
         }
     }
 }

@@ -11,7 +11,7 @@ extension HopeEngine {
         return try await context.database { store in
             try store.transaction { transaction in
                 try transaction.requireKnown(creation.space)
-                try transaction.requireNothingToForget(in: creation.space, for: "make a snapshot")
+                try transaction.requireSettled(creation.space, for: "make a snapshot")
                 guard try transaction.newestGenerationRecord(space: creation.space) != nil else {
                     throw EngineError.conflict(
                         code: "nothing_to_keep",
@@ -123,7 +123,7 @@ extension LearningJournal {
         let record = try await database { [self] store in
             try store.transaction { transaction in
                 _ = try transaction.requireSnapshot(id, space: space)
-                try transaction.requireNothingToForget(in: space, for: "restore a snapshot")
+                try transaction.requireSettled(space, for: "restore a snapshot")
                 try requireRoom()
                 return try transaction.createJob(
                     kind: .restore, space: space, detail: try JSONText(encoding: JobDetail(snapshot: id)))

@@ -16,7 +16,7 @@ extension HopeEngine {
 
     func forkSpace(_ id: String, as creation: SpaceCreation) async throws -> SpaceRecord {
         let record = try await addSpace(creation, "fork a space") { transaction in
-            try transaction.requireNothingToForget(in: id, for: "fork it")
+            try transaction.requireSettled(id, for: "fork it")
             return try transaction.forkSpace(
                 id, as: creation.id, name: creation.name, quotas: creation.quotas.map { Store.SpaceQuotas($0) })
         }
