@@ -120,6 +120,12 @@ import Testing
             return try engine.space.generation
         }
         // Nothing is left to be done again.
+        try home.withStore { store in
+            let (newest, next) = try store.read { reader in
+                (try reader.newestGenerationRecord(space: "default"), try reader.nextEventSequence(space: "default"))
+            }
+            #expect(newest?.event == next - 1)
+        }
         try await home.run { engine async throws in
             #expect(try (engine.bits, engine.space.generation) == (expected.bits, generation))
         }
