@@ -98,6 +98,8 @@ def main():
         level.pop("adapts", None)
         if level.get("gated"):
             parser.error(f"level {level['name']} has a gate already")
+    if chosen.step_size_max is not None and not settings["step_size_max"] <= chosen.step_size_max <= 1:
+        parser.error(f"--step-size-max must lie between the model's own, {settings['step_size_max']:g}, and 1")
     tokens = sequences(chosen.text, Tokenizer.from_file(str(chosen.model / "tokenizer.json")))
     parameters = {n: t.float() for n, t in load_file(chosen.model / "model.safetensors").items() if ".slots." not in n}
     print(f"loss before: {loss(settings, parameters, tokens):.4f} nats a token")
@@ -115,8 +117,6 @@ def main():
         level["gated"] = True
     print(f"explained: {min(explained):.3f} to {max(explained):.3f}; loss with gates: {loss(settings, parameters, tokens):.4f}")
     if chosen.step_size_max is not None:
-        if not settings["step_size_max"] <= chosen.step_size_max <= 1:
-            parser.error(f"--step-size-max must lie between the model's own, {settings['step_size_max']:g}, and 1")
         ratio = settings["step_size_max"] / chosen.step_size_max
         for b, block in enumerate(model.blocks):
             scale, offset = step_size_fit(block.mixer, seen[b, "mixer"], ratio)

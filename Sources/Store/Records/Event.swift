@@ -107,6 +107,15 @@ extension StoreReader {
         }
     }
 
+    /// Places of the events that learned a document, whether they are in force or not.
+    func learningEvents(space: String, document: String) throws -> [Int64] {
+        try on(StoreRow("document", "\(space)/\(document)")) { db in
+            try Int64.fetchAll(
+                db, sql: "SELECT sequence FROM event WHERE space_id = ? AND document_id = ? AND kind = 'learn'",
+                arguments: [space, document])
+        }
+    }
+
     /// Whether an event is still in the log: deleting a document takes those that learned it out.
     public func hasEvent(_ event: EventRecord) throws -> Bool {
         try events(space: event.space, after: event.sequence - 1, limit: 1).first?.sequence == event.sequence

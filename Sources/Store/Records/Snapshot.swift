@@ -94,11 +94,7 @@ extension StoreReader {
 
     /// Which snapshots and forks have what the space learned from a document.
     public func holders(space: String, document: String) throws -> DocumentHolders {
-        let events = try on(StoreRow("document", "\(space)/\(document)")) { db in
-            try Int64.fetchAll(
-                db, sql: "SELECT sequence FROM event WHERE space_id = ? AND document_id = ? AND kind = 'learn'",
-                arguments: [space, document])
-        }
+        let events = try learningEvents(space: space, document: document)
         guard let first = events.min() else { return DocumentHolders(snapshots: [], forks: []) }
         var snapshots: [DocumentHolders.Snapshot] = []
         for snapshot in try self.snapshots(space: space, PageRequest(limit: .max - 1, order: .oldestFirst)).items {

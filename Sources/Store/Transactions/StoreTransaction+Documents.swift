@@ -152,7 +152,8 @@ extension StoreTransaction {
 
     private func repeated(_ known: DocumentRecord) throws -> Acceptance {
         if known.status == .unlearned, let job = try relearningJob(space: known.space),
-            try journal(space: known.space).contains(where: { $0.document == known.id })
+            try learningEvents(space: known.space, document: known.id)
+                .contains(where: try effectiveLog(space: known.space).contains)
         {
             return Acceptance(document: known, job: job, outcome: .duplicate)
         }

@@ -19,19 +19,14 @@ extension StoreTransaction {
         let row = StoreRow("document", "\(space)/\(id)")
         guard let document = try document(space: space, id: id) else { throw StoreError.notFound(row) }
         return try on(row) { db in
-            let first = try Int64.fetchOne(
-                db,
-                sql: "SELECT min(sequence) FROM event WHERE space_id = ? AND document_id = ? AND kind = 'learn'",
-                arguments: [space, id])
+            let learning = try learningEvents(space: space, document: id)
+            let first = learning.min()
             let generation = try Int64.fetchOne(
                 db,
                 sql: """
                     SELECT coalesce(min(number), (SELECT next_generation FROM space WHERE id = ?1)) FROM generation
                         WHERE space_id = ?1 AND event >= ?2 AND fingerprint_id = (SELECT max(id) FROM fingerprint)
                     """, arguments: [space, first])
-            let count = try Int.fetchOne(
-                db, sql: "SELECT count(*) FROM event WHERE space_id = ? AND document_id = ? AND kind = 'learn'",
-                arguments: [space, id])
             // A document that was learned again after a restore no longer says which generation held it first; none
             // did before its first event.
             let safe = try Int64.fetchOne(
@@ -40,7 +35,7 @@ extension StoreTransaction {
                     SELECT coalesce(max(number), 0) + 1 FROM generation
                         WHERE space_id = ? AND event < ? AND fingerprint_id = (SELECT max(id) FROM fingerprint)
                     """, arguments: [space, first])
-            let firstGeneration = count == 1 ? document.firstGeneration ?? generation : safe
+            let firstGeneration = learning.count == 1 ? document.firstGeneration ?? generation : safe
             let states = try Int64.fetchAll(
                 db, sql: "SELECT state_id FROM job WHERE space_id = ? AND document_id = ? AND state_id IS NOT NULL",
                 arguments: [space, id])

@@ -91,12 +91,14 @@ extension HopeEngine {
 
     /// Tells the operator which spaces know a part of what they are said to know.
     private static func announceRelearning(_ context: EngineContext) throws {
-        for space in try context.store.read({ try $0.spaces().map(\.id) }) {
-            guard let job = try context.store.read({ try $0.relearningJob(space: space) }) else { continue }
-            let when = context.configuration.isReadOnly ? "; not while the daemon is read-only" : ""
+        let jobs = try context.store.read { reader in
+            try reader.spaces().compactMap { try reader.relearningJob(space: $0.id) }
+        }
+        let when = context.configuration.isReadOnly ? "; not while the daemon is read-only" : ""
+        for job in jobs {
             context.notices.post(
-                "space \"\(space)\" is to be learned again on this model: job \(job.id)\(when)",
-                key: EngineContext.relearningKey(space))
+                "space \"\(job.space)\" is to be learned again on this model: job \(job.id)\(when)",
+                key: EngineContext.relearningKey(job.space))
         }
     }
 

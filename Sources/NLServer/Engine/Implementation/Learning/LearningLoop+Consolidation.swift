@@ -43,13 +43,7 @@ extension LearningLoop {
             try transaction.appendEvent(
                 space: space.name, sequence: event, kind: .consolidate, payload: try JSONText(encoding: payload),
                 seed: seed)
-            for (document, loss) in zip(documents.new.map(\.document), outcome.documentLosses) {
-                // One that was deleted meanwhile has no row any more; its rebuild waits in the queue.
-                let isThere = try transaction.recordMeasurement(
-                    space: space.name, document: document, loss: loss, generation: generation.number)
-                guard isThere, outcome.isAdopted else { continue }
-                try transaction.updateDocument(space: space.name, id: document, generation: generation.number)
-            }
+            try transaction.noteConsolidated(documents.new.map(\.document), outcome, in: generation)
             let record = Store.ConsolidationRecord(
                 space: space.name, job: job.id, trigger: trigger.rawValue, started: started, finished: Date(),
                 verdict: outcome.isAdopted ? .adopted : .rejected, reason: outcome.reason, tokens: outcome.tokens,
@@ -150,5 +144,20 @@ extension LearningLoop {
             anchorsBefore: shown(outcome.before.anchors), anchorsAfter: shown(outcome.after?.anchors),
             documentsBefore: shown(outcome.before.new), documentsAfter: shown(outcome.after?.new),
             anchorBound: settings.anchorBound, documentCount: count, generationBefore: space.generation ?? 0)
+    }
+}
+
+extension StoreTransaction {
+    /// Records the losses of documents after a consolidation, and that its generation holds them if it was adopted.
+    func noteConsolidated(
+        _ documents: [String], _ outcome: Consolidation.Outcome, in generation: Store.GenerationRecord
+    ) throws {
+        for (document, loss) in zip(documents, outcome.documentLosses) {
+            // One that was deleted meanwhile has no row any more; its rebuild waits in the queue.
+            let isThere = try recordMeasurement(
+                space: generation.space, document: document, loss: loss, generation: generation.number)
+            guard isThere, outcome.isAdopted else { continue }
+            try updateDocument(space: generation.space, id: document, generation: generation.number)
+        }
     }
 }

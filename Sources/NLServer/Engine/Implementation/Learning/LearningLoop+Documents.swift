@@ -35,13 +35,7 @@ extension LearningLoop {
             try transaction.appendEvent(
                 space: space.name, sequence: event, kind: .learn, document: document,
                 payload: try JSONText(encoding: payload), seed: seed)
-            try transaction.updateDocument(
-                space: space.name, id: document, status: .learned,
-                losses: DocumentLosses(base: outcome.baseLoss, learned: outcome.loss),
-                isTargetReached: outcome.targetReached, generation: generation.number)
-            try transaction.recordMeasurement(
-                space: space.name, document: document, loss: outcome.loss, generation: generation.number,
-                isFirst: true)
+            try transaction.noteLearned(document, outcome, in: generation)
             let detail = progress.final(targetReached: outcome.targetReached, generation: generation.number)
             return try transaction.finishJob(job.id, as: .learned, detail: try JSONText(encoding: detail))
         }
@@ -137,6 +131,21 @@ extension LearningLoop {
             space: space, levels: levels, changed: Set(learning.map(\.definition.name)), event: event, job: job)
     }
 
+}
+
+extension StoreTransaction {
+    /// Says of a document that a generation has learned it.
+    func noteLearned(
+        _ document: String, _ outcome: Acquisition.Outcome, in generation: Store.GenerationRecord
+    ) throws {
+        try updateDocument(
+            space: generation.space, id: document, status: .learned,
+            losses: DocumentLosses(base: outcome.baseLoss, learned: outcome.loss),
+            isTargetReached: outcome.targetReached, generation: generation.number)
+        try recordMeasurement(
+            space: generation.space, document: document, loss: outcome.loss, generation: generation.number,
+            isFirst: true)
+    }
 }
 
 extension SpaceLevels {

@@ -115,13 +115,7 @@ extension LearningLoop {
             guard try transaction.hasEvent(event) else { return }
             try transaction.rewriteEvent(
                 space: space.name, sequence: event.sequence, payload: try JSONText(encoding: payload), seed: event.seed)
-            try transaction.updateDocument(space: space.name, id: document, status: .learned)
-            try transaction.relearnDocument(
-                space: space.name, id: document,
-                losses: DocumentLosses(base: outcome.baseLoss, learned: outcome.loss),
-                isTargetReached: outcome.targetReached, generation: generation.number)
-            try transaction.recordMeasurement(
-                space: space.name, document: document, loss: outcome.loss, generation: generation.number, isFirst: true)
+            try transaction.noteLearned(document, outcome, in: generation)
         }
     }
 
@@ -141,12 +135,7 @@ extension LearningLoop {
             [payload] transaction, generation in
             try transaction.rewriteEvent(
                 space: space.name, sequence: event.sequence, payload: try JSONText(encoding: payload), seed: event.seed)
-            for (document, loss) in zip(documents.new.map(\.document), outcome.documentLosses) {
-                let isThere = try transaction.recordMeasurement(
-                    space: space.name, document: document, loss: loss, generation: generation.number)
-                guard isThere, outcome.isAdopted else { continue }
-                try transaction.updateDocument(space: space.name, id: document, generation: generation.number)
-            }
+            try transaction.noteConsolidated(documents.new.map(\.document), outcome, in: generation)
             guard let job = payload.job else { return }
             try transaction.rewriteConsolidation(
                 try SpaceRebuild.Consolidated(job: job, outcome: outcome, detail: detail).record(
